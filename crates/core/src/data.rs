@@ -68,7 +68,12 @@ impl Data {
     /// assert_eq!(data.n(), 2);
     /// assert_eq!((data.sign(0), data.sign(1)), (1.0, -1.0));
     /// ```
-    pub fn new(inputs: Vec<f64>, labels: Vec<u32>, classes: Vec<String>, shape: Vec<usize>) -> Result<Self, Invalid> {
+    pub fn new(
+        inputs: Vec<f64>,
+        labels: Vec<u32>,
+        classes: Vec<String>,
+        shape: Vec<usize>,
+    ) -> Result<Self, Invalid> {
         let dim: usize = shape.iter().product();
         if labels.is_empty() || dim == 0 {
             return Err(Invalid::new("data", "the data set is empty"));
@@ -78,11 +83,13 @@ impl Data {
             return Err(Invalid::new("data", text));
         }
         if let Some(i) = labels.iter().position(|&l| l as usize >= classes.len()) {
-            let text = format!("example {i} has label {}, but there are {} classes", labels[i], classes.len());
+            let text =
+                format!("example {i} has label {}, but there are {} classes", labels[i], classes.len());
             return Err(Invalid::new("data", text));
         }
         if let Some(k) = inputs.iter().position(|x| !x.is_finite()) {
-            let text = format!("example {} has the non-finite input {} in column {}", k / dim, inputs[k], k % dim);
+            let text =
+                format!("example {} has the non-finite input {} in column {}", k / dim, inputs[k], k % dim);
             return Err(Invalid::new("data", text));
         }
         Ok(Data { inputs, labels, dim, classes, shape })
