@@ -1,0 +1,346 @@
+//! The gradient flow through kinks and ties, by the minimum-norm element of a bundle of nearby gradients.
+//!
+//! Late in training F = ln(1/𝓛) is nearly the minimum of many smooth pieces, and explicit steps chatter between them.
+//! The flow does not: it is θ' ∈ conv{limits of ∇F} (Filippov), it takes the minimum-norm element, and it slides. A step:
+//!
+//! 1. keep the members with ‖u_k − u‖ ≤ ε and at most K of them, leaving out those behind a kink that repels;
+//! 2. d = Σ λ_k g_k of minimal norm, λ in the simplex, so that ⟨g_k, d⟩ ≥ ‖d‖² for every member;
+//! 3. try θ + h·d with h = min(1.5 × the last h, κρ/‖d‖); the trial's gradient joins the bundle in any case;
+//! 4. keep the trial when F rises by at least 0.3·h‖d‖², else h ← 0.7·h and back to 2.
+//!
+//! As κ and ε go to 0 this is the Filippov flow in the clock s = ∫𝓛dt, where a kept step has length h. Its cost is
+//! bounded by the curvature of the pieces and not by the temperature 1/ρ^L: loss e^{−F} costs O(log F).
+//!
+//! # References
+//! The sets are Goldstein's ε-subdifferentials, inner approximations as in Lemaréchal 1975 and Burke, Lewis & Overton
+//! 2005; the minimum-norm property of the flow is in Davis, Drusvyatskiy, Kakade & Lee 2020.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::members::{Member, Members};
+use super::{Algorithm, Field};
+use crate::catalogue::Entry;
+use crate::cite::{BURKE_2005, Cite, DAVIS_2020, LEMARECHAL_1975, WOLFE_1976};
+use crate::norm::{AnyNorm, L2};
+use crate::numeric::{axpy, dot, norm};
+use crate::pace::positive;
+use crate::quadratic::{Gram, MinNorm};
+use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
+
+/// Part of the predicted rise that makes a step serious.
+const SERIOUS: f64 = 0.3;
+/// Growth of h after a serious step, shrinkage after a null step.
+const GROW: f64 = 1.5;
+const SHRINK: f64 = 0.7;
+/// Shortest relative step, ‖Δθ‖/ρ: ten times the spacing of f64.
+const FLOOR: f64 = 2e-15;
+
+/// The bundle flow in l2.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// Longest step as a part of ‖θ‖; 0.005 by default. Halve it, with ε, to see the discretisation error.
+    #[serde(default = "five_thousandths")]
+    pub kappa: f64,
+    /// Radius of the bundle on the unit sphere; 4κ by default. A radius that is too large holds the margin down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
+    /// Most members; 60 by default. It has to exceed the number of pieces that slide together.
+    #[serde(default = "sixty")]
+    pub members: usize,
+    /// A member is left out when its linearisation error is below −`repel` times the largest that its gradient and
+    /// distance allow; 0.5 by default, infinity keeps all.
+    #[serde(default = "half")]
+    pub repel: f64,
+    #[serde(skip)]
+    running: Option<Box<Running>>,
+}
+
+fn five_thousandths() -> f64 {
+    0.005
+}
+
+fn sixty() -> usize {
+    60
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+#[derive(Clone, Debug)]
+struct Running {
+    degree: f64,
+    epsilon: f64,
+    members: Members,
+    solver: MinNorm,
+    /// The length to try next, before the cap κρ/‖d‖; infinite at the start.
+    h: f64,
+    /// Which member is the current iterate.
+    current: usize,
+    field: Field,
+    /// ‖d‖² at radius 1.
+    squared: f64,
+    serious: u64,
+    null: u64,
+    repelled: u64,
+}
+
+impl Bundle {
+    /// A bundle flow with these settings.
+    pub fn new(kappa: f64, epsilon: f64, members: usize) -> Self {
+        Bundle { kappa, epsilon: Some(epsilon), members, repel: half(), running: None }
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_deref().expect("begin comes before step")
+    }
+
+    fn parts(&mut self) -> (f64, usize, f64, &mut Running) {
+        let running = self.running.as_deref_mut().expect("begin comes before step");
+        (self.kappa, self.members, self.repel, running)
+    }
+}
+
+impl Running {
+    /// Takes an evaluation in as a member, `reach` away from the current unit vector.
+    fn admit(&mut self, theta: &[f64], eval: &Eval, current: Option<&[f64]>, reach: f64) {
+        let rho = norm(theta);
+        let scale = rho.powf(self.degree - 1.0);
+        let unit: Vec<f64> = theta.iter().map(|t| t / rho).collect();
+        let slope: Vec<f64> = eval.grad.iter().map(|g| -g / scale).collect();
+        let euler = dot(&slope, &unit);
+        self.members.push(Member {
+            entropy: -eval.ln_loss_sum - euler * rho.powf(self.degree) / self.degree,
+            along: current.map_or(euler, |u| dot(&slope, u)),
+            euler,
+            reach,
+            unit,
+            slope,
+            cotangent: eval.cotangent.clone(),
+        });
+        if current.is_none() {
+            self.current = self.members.list.len() - 1;
+        }
+    }
+
+    /// Drops what is out of reach, repelling, or beyond the number, oldest first.
+    fn prune(&mut self, at: &Point<'_>, most: usize, repel: f64) {
+        let mut keep = self.members.within(at.unit, self.epsilon);
+        keep[self.current] = true;
+        let height = at.rho.powf(self.degree);
+        for k in (0..keep.len()).filter(|&k| k != self.current) {
+            let m = &self.members.list[k];
+            let piece = height * (m.along - (1.0 - 1.0 / self.degree) * m.euler) + m.entropy;
+            let error = piece + at.ln_loss_sum;
+            let largest = height * self.members.gap(k, self.current) * m.reach;
+            if keep[k] && error < -repel * largest {
+                keep[k] = false;
+                self.repelled += 1;
+            }
+        }
+        let mut over = keep.iter().filter(|k| **k).count().saturating_sub(most);
+        for k in (0..keep.len()).filter(|&k| k != self.current) {
+            if over > 0 && keep[k] {
+                keep[k] = false;
+                over -= 1;
+            }
+        }
+        for k in (0..keep.len()).rev().filter(|&k| !keep[k]) {
+            self.solver.forget(k);
+        }
+        self.current = keep[..self.current].iter().filter(|k| **k).count();
+        self.members.retain(&keep);
+    }
+
+    /// Finds the minimum-norm element and aggregates the field of the current iterate from it.
+    fn solve(&mut self, rho: f64) {
+        let k = self.members.list.len();
+        let solution = self.solver.solve(Gram::new(&self.members.gram, k, k), &self.members.lambda);
+        self.squared = solution.norm_squared;
+        self.members.lambda.copy_from_slice(solution.lambda);
+        self.aggregate(rho);
+    }
+
+    fn aggregate(&mut self, rho: f64) {
+        let field = &mut self.field;
+        self.members.direction(&mut field.direction);
+        crate::numeric::scale(rho.powf(self.degree - 1.0), &mut field.direction);
+        field.cotangent.fill(0.0);
+        (field.radius, field.active) = (0.0, 0);
+        for (member, &lambda) in self.members.list.iter().zip(&self.members.lambda) {
+            if lambda > 0.0 {
+                axpy(lambda, &member.cotangent, &mut field.cotangent);
+                field.radius = field.radius.max(member.reach);
+                field.active += 1;
+            }
+        }
+    }
+}
+
+/// The current iterate in polar coordinates.
+struct Point<'a> {
+    unit: &'a [f64],
+    rho: f64,
+    ln_loss_sum: f64,
+}
+
+fn unit_of(theta: &[f64]) -> (f64, Vec<f64>) {
+    let rho = norm(theta);
+    (rho, theta.iter().map(|t| t / rho).collect())
+}
+
+impl Algorithm for Bundle {
+    fn begin(&mut self, problem: &Problem, _seed: u64) -> Result<(), Invalid> {
+        positive("kappa", self.kappa)?;
+        let epsilon = self.epsilon.unwrap_or(4.0 * self.kappa);
+        positive("epsilon", epsilon)?;
+        if self.members < 2 {
+            return Err(Invalid::new("members", format!("{} is too few; use at least 2", self.members)));
+        }
+        if !(self.repel >= 0.0) {
+            return Err(Invalid::new("repel", format!("{} is not allowed; use 0 or more", self.repel)));
+        }
+        let Some(degree) = problem.model.degree().order() else {
+            let text = format!("the bundle rescales by the degree, and the model is {}", problem.model.degree());
+            return Err(Invalid::new("kind", text));
+        };
+        self.running = Some(Box::new(Running {
+            degree,
+            epsilon,
+            members: Members::default(),
+            solver: MinNorm::new(),
+            h: f64::INFINITY,
+            current: 0,
+            field: Field {
+                direction: vec![0.0; problem.dim()],
+                cotangent: vec![0.0; problem.train.n() * problem.model.outputs()],
+                radius: 0.0,
+                active: 0,
+            },
+            squared: 0.0,
+            serious: 0,
+            null: 0,
+            repelled: 0,
+        }));
+        Ok(())
+    }
+
+    fn step(&mut self, problem: &Problem, at: &mut Iterate) -> Result<(), Breakdown> {
+        let (kappa, most, repel, run) = self.parts();
+        let eval = at.eval(problem, &RowSet::Full)?;
+        let (rho, unit) = unit_of(at.theta());
+        if run.members.list.is_empty() {
+            run.admit(at.theta(), &eval, None, 0.0);
+            run.solve(rho);
+        }
+        let squared = run.squared * rho.powf(2.0 * (run.degree - 1.0));
+        let length = squared.sqrt();
+        if !(length > 0.0) {
+            let what = "the bundle of nearby gradients contains 0: no direction lowers the loss to first order";
+            return Err(Breakdown::Stationary { what: what.into() });
+        }
+        let h = run.h.min(kappa * rho / length);
+        if h * length < FLOOR * rho {
+            let what = format!(
+                "the bundle's steps shrank to {:.1e} of the norm of theta; f64 cannot resolve shorter ones",
+                h * length / rho
+            );
+            return Err(Breakdown::Precision { what });
+        }
+        let mut theta = at.theta().to_vec();
+        axpy(h, &run.field.direction, &mut theta);
+        let trial = match at.trial(problem, &theta, &RowSet::Full) {
+            Ok(trial) => trial,
+            Err(Breakdown::Diverged { .. }) => {
+                run.h = SHRINK * h;
+                run.null += 1;
+                return Ok(());
+            }
+            Err(other) => return Err(other),
+        };
+        let (new_rho, new_unit) = unit_of(&theta);
+        let moved = crate::numeric::distance(&unit, &new_unit);
+        let rise = eval.ln_loss_sum - trial.ln_loss_sum;
+        if rise >= SERIOUS * h * squared {
+            let factor = h * rho.powf(run.degree - 1.0);
+            for k in 0..run.members.list.len() {
+                // ⟨ĝ_k, θ + h·d⟩ from the Gram matrix: no pass over the parameters.
+                let along = rho * run.members.list[k].along + factor * run.members.gram_lambda(k);
+                let member = &mut run.members.list[k];
+                member.along = along / new_rho;
+                member.reach += moved;
+            }
+            run.admit(&theta, &trial, None, 0.0);
+            run.h = GROW * h;
+            run.serious += 1;
+            let ln_dt = h.ln() - eval.ln_loss;
+            let point = Point { unit: &new_unit, rho: new_rho, ln_loss_sum: trial.ln_loss_sum };
+            run.prune(&point, most, repel);
+            run.solve(new_rho);
+            at.move_to(theta, Some((&RowSet::Full, Arc::clone(&trial))));
+            at.clocks.advance(h, ln_dt);
+            at.clocks.epoch += 1;
+        } else {
+            run.admit(&theta, &trial, Some(&unit), moved);
+            run.h = SHRINK * h;
+            run.null += 1;
+            let point = Point { unit: &unit, rho, ln_loss_sum: eval.ln_loss_sum };
+            run.prune(&point, most, repel);
+            run.solve(rho);
+        }
+        Ok(())
+    }
+
+    fn field(&self) -> Option<&Field> {
+        let running = self.running.as_deref()?;
+        (!running.members.list.is_empty()).then_some(&running.field)
+    }
+
+    fn norm(&self) -> AnyNorm {
+        L2 {}.into()
+    }
+
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        let r = self.running();
+        vec![
+            ("serious_steps", r.serious),
+            ("null_steps", r.null),
+            ("members_left_out_as_repelling", r.repelled),
+            ("members_with_weight", r.field.active as u64),
+        ]
+    }
+
+    fn save(&self) -> State {
+        let r = self.running();
+        let mut state = State::default();
+        state.nest("members", r.members.save());
+        state.put("solver", &r.solver.save());
+        state.put("numbers", &[r.h, r.squared]);
+        state.put_counts("counts", &[r.serious, r.null, r.repelled, r.current as u64]);
+        state
+    }
+
+    fn load(&mut self, state: &State) -> Result<(), Invalid> {
+        let (_, _, _, run) = self.parts();
+        run.members = Members::load(&state.part("members"))?;
+        run.solver.load(state.get("solver")?)?;
+        [run.h, run.squared] = state.numbers("numbers")?;
+        let [serious, null, repelled, current] = state.counters("counts")?;
+        (run.serious, run.null, run.repelled, run.current) = (serious, null, repelled, current as usize);
+        if let Some(member) = run.members.list.get(run.current) {
+            if member.cotangent.len() != run.field.cotangent.len() || member.unit.len() != run.field.direction.len() {
+                return Err(Invalid::new("members", "the checkpoint is of another problem"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Entry for Bundle {
+    const ABOUT: &'static str = "gradient flow through kinks and ties, by a bundle of nearby gradients";
+    const EXAMPLE: &'static str = "kappa = 0.005";
+    const CITE: &'static [Cite] = &[LEMARECHAL_1975, WOLFE_1976, BURKE_2005, DAVIS_2020];
+}

@@ -1,0 +1,241 @@
+//! Steepest flow with error control: dθ/ds = −‖∇ ln 𝓛‖⋆ d(θ), in the clock ds = 𝓛 dt.
+//!
+//! Embedded Runge–Kutta pairs; a step is kept when the estimated local error is at most rtol·‖θ‖. Where the field is
+//! discontinuous (ReLU kinks, ties, l1 and l∞ everywhere) no step size satisfies an error bound of higher order: the
+//! steps shrink for good, and the flow ends with the outcome *chattering* instead of crawling on.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Algorithm;
+use crate::catalogue::Entry;
+use crate::cite::{Cite, DORMAND_PRINCE_1980, LYU_LI_2020};
+use crate::norm::{AnyNorm, Norm};
+use crate::numeric::{axpy, norm};
+use crate::pace::positive;
+use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
+
+/// The Runge–Kutta pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tableau {
+    /// Heun's method of order 2 with Euler's as its error estimate.
+    Heun,
+    /// Dormand and Prince's 5(4), first same as last.
+    #[default]
+    DormandPrince,
+}
+
+struct Coefficients {
+    /// Rows of the Butcher tableau below the first stage; the last is the step itself (first same as last).
+    rows: &'static [&'static [f64]],
+    /// Step minus embedded step.
+    error: &'static [f64],
+    order: f64,
+}
+
+const HEUN: Coefficients =
+    Coefficients { rows: &[&[1.0], &[0.5, 0.5]], error: &[-0.5, 0.5, 0.0], order: 2.0 };
+
+const DORMAND_PRINCE: Coefficients = Coefficients {
+    rows: &[
+        &[1.0 / 5.0],
+        &[3.0 / 40.0, 9.0 / 40.0],
+        &[44.0 / 45.0, -56.0 / 15.0, 32.0 / 9.0],
+        &[19372.0 / 6561.0, -25360.0 / 2187.0, 64448.0 / 6561.0, -212.0 / 729.0],
+        &[9017.0 / 3168.0, -355.0 / 33.0, 46732.0 / 5247.0, 49.0 / 176.0, -5103.0 / 18656.0],
+        &[35.0 / 384.0, 0.0, 500.0 / 1113.0, 125.0 / 192.0, -2187.0 / 6784.0, 11.0 / 84.0],
+    ],
+    error: &[
+        71.0 / 57600.0,
+        0.0,
+        -71.0 / 16695.0,
+        71.0 / 1920.0,
+        -17253.0 / 339200.0,
+        22.0 / 525.0,
+        -1.0 / 40.0,
+    ],
+    order: 5.0,
+};
+
+/// How many kept steps the chattering test looks back over.
+const WINDOW: u64 = 200;
+
+/// Steepest flow in a norm.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flow {
+    /// The geometry, `l2` (gradient flow) by default.
+    #[serde(default)]
+    pub norm: AnyNorm,
+    /// `dormand-prince` (default) or `heun`.
+    #[serde(default)]
+    pub tableau: Tableau,
+    /// Local error allowed in a step, relative to ‖θ‖₂; 1e-6 by default.
+    #[serde(default = "millionth")]
+    pub rtol: f64,
+    /// Mean fall of ln 𝓛 per kept step, over 200 steps, below which the flow is said to chatter; √rtol/10 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<f64>,
+    #[serde(skip)]
+    running: Option<Running>,
+}
+
+fn millionth() -> f64 {
+    1e-6
+}
+
+#[derive(Clone, Debug, Default)]
+struct Running {
+    h: f64,
+    /// Estimated local errors, relative to ‖θ‖, added up: the integrator's own error account.
+    error: f64,
+    kept: u64,
+    refused: u64,
+    /// Kept steps and fall of ln 𝓛 in the current window.
+    window: (u64, f64),
+}
+
+impl Flow {
+    /// Gradient flow with these settings.
+    pub fn new(norm: AnyNorm, tableau: Tableau, rtol: f64) -> Self {
+        Flow { norm, tableau, rtol, floor: None, running: None }
+    }
+
+    /// The sum of estimated local errors so far, relative to ‖θ‖₂ at each step.
+    pub fn accumulated_error(&self) -> f64 {
+        self.running.as_ref().map_or(0.0, |r| r.error)
+    }
+}
+
+/// The velocity −‖g‖⋆ d in the clock of ∇ ln 𝓛; returns its ‖g‖⋆.
+fn velocity(norm: &dyn Norm, problem: &Problem, eval: &Eval) -> (Vec<f64>, f64) {
+    let mut d = vec![0.0; eval.grad.len()];
+    let dual = norm.steepest(&eval.grad, problem.model.layout(), &mut d);
+    d.iter_mut().for_each(|d| *d *= -dual);
+    (d, dual)
+}
+
+impl Algorithm for Flow {
+    fn begin(&mut self, _problem: &Problem, _seed: u64) -> Result<(), Invalid> {
+        positive("rtol", self.rtol)?;
+        if let Some(floor) = self.floor
+            && !(floor >= 0.0)
+        {
+            return Err(Invalid::new("floor", format!("{floor} is not allowed; use 0 or more")));
+        }
+        self.running = Some(Running::default());
+        Ok(())
+    }
+
+    fn step(&mut self, problem: &Problem, at: &mut Iterate) -> Result<(), Breakdown> {
+        let run = self.running.as_mut().expect("begin comes before step");
+        let table = match self.tableau {
+            Tableau::Heun => &HEUN,
+            Tableau::DormandPrince => &DORMAND_PRINCE,
+        };
+        let floor = self.floor.unwrap_or(self.rtol.sqrt() / 10.0);
+        let geometry = self.norm.build();
+        let eval = at.eval(problem, &RowSet::Full)?;
+        let (first, slope) = velocity(geometry.as_ref(), problem, &eval);
+        if slope == 0.0 {
+            return Err(Breakdown::Stationary { what: "the gradient of ln of the loss is exactly 0".into() });
+        }
+        let rho = norm(at.theta());
+        if run.h == 0.0 {
+            // A first guess that the error control corrects: a fall of ln 𝓛 by 0.01.
+            run.h = 0.01 / (slope * slope);
+        }
+        loop {
+            let h = run.h;
+            if h * norm(&first) < 1e-15 * rho {
+                return Err(Breakdown::Chattering { step: h * norm(&first) / rho, floor: 1e-15 });
+            }
+            let mut stages = vec![first.clone()];
+            let mut last = None;
+            for row in table.rows {
+                let mut theta = at.theta().to_vec();
+                for (c, k) in row.iter().zip(&stages) {
+                    axpy(h * c, k, &mut theta);
+                }
+                match at.trial(problem, &theta, &RowSet::Full) {
+                    Ok(eval) => {
+                        stages.push(velocity(geometry.as_ref(), problem, &eval).0);
+                        last = Some((theta, eval));
+                    }
+                    Err(Breakdown::Diverged { .. }) => {
+                        last = None;
+                        break;
+                    }
+                    Err(other) => return Err(other),
+                }
+            }
+            let Some((theta, reached)) = last else {
+                run.h = h / 4.0;
+                run.refused += 1;
+                continue;
+            };
+            let mut error = vec![0.0; theta.len()];
+            for (c, k) in table.error.iter().zip(&stages) {
+                axpy(h * c, k, &mut error);
+            }
+            let error = norm(&error) / rho;
+            let ratio = error / self.rtol;
+            run.h = h * (0.9 * ratio.powf(-1.0 / table.order)).clamp(0.2, 4.0);
+            if !(ratio <= 1.0) {
+                run.refused += 1;
+                continue;
+            }
+            if theta == at.theta() {
+                let what = format!("a flow step of length {h:.1e} no longer changes theta in f64");
+                return Err(Breakdown::Precision { what });
+            }
+            run.kept += 1;
+            run.error += error;
+            run.window.0 += 1;
+            run.window.1 += eval.ln_loss - reached.ln_loss;
+            at.move_to(theta, Some((&RowSet::Full, Arc::clone(&reached))));
+            at.clocks.advance(h, h.ln() - eval.ln_loss);
+            at.clocks.epoch += 1;
+            if run.window.0 == WINDOW {
+                let mean = run.window.1 / WINDOW as f64;
+                run.window = (0, 0.0);
+                if mean < floor {
+                    return Err(Breakdown::Chattering { step: mean, floor });
+                }
+            }
+            return Ok(());
+        }
+    }
+
+    fn norm(&self) -> AnyNorm {
+        self.norm.clone()
+    }
+
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        let r = self.running.as_ref().expect("begin comes before counts");
+        vec![("kept_steps", r.kept), ("refused_steps", r.refused)]
+    }
+
+    fn save(&self) -> State {
+        let r = self.running.as_ref().expect("begin comes before save");
+        let mut state = State::default();
+        state.put("numbers", &[r.h, r.error, r.window.1]);
+        state.put_counts("counts", &[r.kept, r.refused, r.window.0]);
+        state
+    }
+
+    fn load(&mut self, state: &State) -> Result<(), Invalid> {
+        let r = self.running.as_mut().expect("begin comes before load");
+        [r.h, r.error, r.window.1] = state.numbers("numbers")?;
+        [r.kept, r.refused, r.window.0] = state.counters("counts")?;
+        Ok(())
+    }
+}
+
+impl Entry for Flow {
+    const ABOUT: &'static str = "steepest flow with error control (Heun, Dormand-Prince)";
+    const EXAMPLE: &'static str = "rtol = 1e-6";
+    const CITE: &'static [Cite] = &[DORMAND_PRINCE_1980, LYU_LI_2020];
+}

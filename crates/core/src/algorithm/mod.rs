@@ -1,0 +1,66 @@
+//! Algorithms: what takes θ from one iterate to the next.
+
+use std::fmt::Debug;
+
+use crate::norm::AnyNorm;
+use crate::{Breakdown, Invalid, Iterate, Problem, State};
+
+mod bundle;
+mod flow;
+mod members;
+mod stepped;
+
+pub use bundle::Bundle;
+pub use flow::{Flow, Tableau};
+pub use stepped::Stepped;
+
+/// The direction an algorithm follows where it is not a single gradient, for probes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// d = Σ λ_k g_k, an element of the Goldstein subdifferential of ln(1/𝓛).
+    pub direction: Vec<f64>,
+    /// Σ λ_k ∂ ln 𝓛/∂out at the members, n × k: what each example contributes to d.
+    pub cotangent: Vec<f64>,
+    /// Largest ‖u_k − u‖ over the members with positive λ.
+    pub radius: f64,
+    /// Members with positive λ.
+    pub active: usize,
+}
+
+/// From one iterate to the next.
+pub trait Algorithm: Send + Debug {
+    /// Checks the settings against the problem and allocates; called once, before the first step.
+    ///
+    /// # Errors
+    /// Settings that make no sense for this problem.
+    fn begin(&mut self, problem: &Problem, seed: u64) -> Result<(), Invalid>;
+    /// Takes one step (or refuses one and learns from it).
+    ///
+    /// # Errors
+    /// When it can go no further: the run then ends with an outcome.
+    fn step(&mut self, problem: &Problem, at: &mut Iterate) -> Result<(), Breakdown>;
+    /// The aggregated direction at the current iterate, where there is one.
+    fn field(&self) -> Option<&Field> {
+        None
+    }
+    /// The norm whose steepest descent this is.
+    fn norm(&self) -> AnyNorm;
+    /// Counts worth telling at the end: name and number.
+    fn counts(&self) -> Vec<(&'static str, u64)>;
+    /// Saves what must survive a checkpoint.
+    fn save(&self) -> State;
+    /// Loads it; [`Algorithm::begin`] has been called before.
+    ///
+    /// # Errors
+    /// When the checkpoint does not fit.
+    fn load(&mut self, state: &State) -> Result<(), Invalid>;
+}
+
+crate::catalogue! {
+    /// The algorithm of a spec.
+    pub AnyAlgorithm: Algorithm, "algorithm" {
+        "stepped" => Stepped,
+        "bundle" => Bundle,
+        "flow" => Flow,
+    }
+}

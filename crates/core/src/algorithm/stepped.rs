@@ -1,0 +1,248 @@
+//! Descent × pace × batches: θ ← θ − h·d.
+
+use serde::{Deserialize, Serialize};
+
+use super::Algorithm;
+use crate::batches::{BatchStream, Batches};
+use crate::catalogue::Entry;
+use crate::cite::{Cite, LYU_LI_2020};
+use crate::descent::{AnyDescent, Descent, Direction};
+use crate::iterate::Clocks;
+use crate::norm::AnyNorm;
+use crate::numeric::{self, norm};
+use crate::pace::{AnyPace, Pace, StepView, Trial, Verdict};
+use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
+
+/// Below this part of ‖θ‖ an update is looked at for being absorbed by rounding.
+const ABSORBED: f64 = 1e-10;
+
+/// Where to go, how far, and on which examples.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stepped {
+    /// Where to go; steepest descent in l2 by default.
+    #[serde(default)]
+    pub descent: AnyDescent,
+    /// How far.
+    pub pace: AnyPace,
+    /// On which examples; all of them by default.
+    #[serde(default)]
+    pub batch: Batches,
+    #[serde(skip)]
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    descent: Box<dyn Descent>,
+    pace: Box<dyn Pace>,
+    batches: BatchStream,
+    d: Vec<f64>,
+    refused: u64,
+    fallbacks: u64,
+    epochs_refused: u64,
+}
+
+impl Clone for Running {
+    fn clone(&self) -> Self {
+        unreachable!("only settings are cloned, before a run begins")
+    }
+}
+
+impl Stepped {
+    /// An algorithm from its parts.
+    pub fn new(descent: AnyDescent, pace: AnyPace, batch: Batches) -> Self {
+        Stepped { descent, pace, batch, running: None }
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("begin comes before step")
+    }
+
+    fn running_mut(&mut self) -> &mut Running {
+        self.running.as_mut().expect("begin comes before step")
+    }
+}
+
+impl Running {
+    /// One step on the batch at hand.
+    fn step(&mut self, problem: &Problem, at: &mut Iterate) -> Result<(), Breakdown> {
+        let rows = self.batches.current();
+        let eval = at.eval(problem, &rows)?;
+        self.step_from(problem, at, &rows, &eval, eval.ln_loss)
+    }
+
+    fn step_from(
+        &mut self,
+        problem: &Problem,
+        at: &mut Iterate,
+        rows: &RowSet,
+        eval: &Eval,
+        ln_loss_full: f64,
+    ) -> Result<(), Breakdown> {
+        let layout = problem.model.layout();
+        let mut direction = self.descent.direction(eval, layout, &mut self.d);
+        if self.pace.judges() && direction.slope <= 0.0 {
+            // Momentum may point uphill, where a predicted fall means nothing: follow the gradient for this step.
+            let slope = self.descent.norm().build().steepest(&eval.grad, layout, &mut self.d);
+            direction = Direction { slope, ln_scale: eval.ln_loss + slope.ln() };
+            self.fallbacks += 1;
+        }
+        if direction.slope == 0.0 {
+            return Err(Breakdown::Stationary { what: "the gradient of ln of the loss is exactly 0".into() });
+        }
+        let view = StepView {
+            ln_loss: eval.ln_loss,
+            ln_loss_full,
+            slope: direction.slope,
+            ln_scale: direction.ln_scale,
+            step: at.clocks.step,
+        };
+        loop {
+            let h = self.pace.length(&view);
+            let theta = moved(at.theta(), h, &self.d)?;
+            let mut known = None;
+            if self.pace.judges() {
+                let predicted = h * direction.slope;
+                let trial = at.trial(problem, &theta, rows);
+                let actual = trial.as_ref().map_or(f64::NEG_INFINITY, |t| eval.ln_loss - t.ln_loss);
+                if !self.pace.accept(&Trial { predicted, actual }) {
+                    self.refused += 1;
+                    continue;
+                }
+                known = trial.ok();
+            }
+            at.move_to(theta, known.map(|eval| (rows, eval)));
+            let ln_dt = h.ln() - direction.ln_scale;
+            at.clocks.advance((ln_dt + eval.ln_loss).exp(), ln_dt);
+            return Ok(());
+        }
+    }
+
+    /// A whole epoch, then the pace's verdict on it.
+    fn epoch(&mut self, problem: &Problem, at: &mut Iterate) -> Result<(), Breakdown> {
+        let before = at.eval(problem, &RowSet::Full)?.ln_loss;
+        let (start, descent) = (at.clone(), self.descent.save());
+        let outcome = self.epoch_steps(problem, at, before);
+        let after = match outcome.and_then(|()| at.eval(problem, &RowSet::Full)) {
+            Ok(full) => full.ln_loss,
+            Err(Breakdown::Diverged { .. }) => f64::NAN,
+            Err(other) => return Err(other),
+        };
+        match self.pace.epoch_end(before, after) {
+            Verdict::Keep => Ok(()),
+            verdict => {
+                let evaluations = at.clocks.evaluations;
+                *at = start;
+                at.clocks = Clocks { evaluations, ..at.clocks.clone() };
+                self.descent.load(&descent).expect("a state saved by the same descent fits it");
+                self.batches.restart_epoch();
+                self.epochs_refused += 1;
+                if verdict == Verdict::GiveUp {
+                    let what = "no learning rate lowers the loss over an epoch any more (alpha underflowed)";
+                    return Err(Breakdown::Precision { what: what.into() });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn epoch_steps(&mut self, problem: &Problem, at: &mut Iterate, ln_full: f64) -> Result<(), Breakdown> {
+        loop {
+            let rows = self.batches.current();
+            let eval = at.eval(problem, &rows)?;
+            self.step_from(problem, at, &rows, &eval, ln_full)?;
+            if self.batches.advance() {
+                at.clocks.epoch += 1;
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// θ − h·d.
+fn moved(theta: &[f64], h: f64, d: &[f64]) -> Result<Vec<f64>, Breakdown> {
+    if !h.is_finite() {
+        return Err(Breakdown::Diverged { what: format!("the length {h} of a step") });
+    }
+    let mut next = theta.to_vec();
+    numeric::axpy(-h, d, &mut next);
+    if h * norm(d) < ABSORBED * norm(theta) && next == theta {
+        let what = format!(
+            "a step of length {h:.1e} no longer changes theta in f64. A constant learning rate does this at small \
+             losses: use the pace loss-scaled or unit-decrease"
+        );
+        return Err(Breakdown::Precision { what });
+    }
+    Ok(next)
+}
+
+impl Algorithm for Stepped {
+    fn begin(&mut self, problem: &Problem, seed: u64) -> Result<(), Invalid> {
+        let n = problem.train.n();
+        self.batch.check(n)?;
+        let pace = self.pace.build();
+        pace.check().map_err(|e| Invalid::new(format!("pace.{}", e.field), e.message))?;
+        self.running = Some(Running {
+            descent: self.descent.build(),
+            pace,
+            batches: BatchStream::new(self.batch.clone(), self.batch.seed(seed), n),
+            d: vec![0.0; problem.dim()],
+            refused: 0,
+            fallbacks: 0,
+            epochs_refused: 0,
+        });
+        Ok(())
+    }
+
+    fn step(&mut self, problem: &Problem, at: &mut Iterate) -> Result<(), Breakdown> {
+        let running = self.running_mut();
+        if running.pace.judges_epochs() {
+            return running.epoch(problem, at);
+        }
+        running.step(problem, at)?;
+        if running.batches.advance() {
+            at.clocks.epoch += 1;
+        }
+        Ok(())
+    }
+
+    fn norm(&self) -> AnyNorm {
+        self.descent.build().norm()
+    }
+
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        let r = self.running();
+        let counts = [
+            ("refused_trials", r.refused),
+            ("refused_epochs", r.epochs_refused),
+            ("steps_along_the_gradient_instead", r.fallbacks),
+        ];
+        counts.into_iter().filter(|(_, n)| *n > 0).collect()
+    }
+
+    fn save(&self) -> State {
+        let r = self.running();
+        let mut state = State::default();
+        state.nest("descent", r.descent.save());
+        state.nest("pace", r.pace.save());
+        state.nest("batches", r.batches.save());
+        state.put_counts("counts", &[r.refused, r.fallbacks, r.epochs_refused]);
+        state
+    }
+
+    fn load(&mut self, state: &State) -> Result<(), Invalid> {
+        let r = self.running_mut();
+        r.descent.load(&state.part("descent"))?;
+        r.pace.load(&state.part("pace"))?;
+        r.batches.load(&state.part("batches"))?;
+        [r.refused, r.fallbacks, r.epochs_refused] = state.counters("counts")?;
+        Ok(())
+    }
+}
+
+impl Entry for Stepped {
+    const ABOUT: &'static str = "discrete steps: a descent, a pace and batches";
+    const EXAMPLE: &'static str = "pace = { kind = \"unit-decrease\", eta = 0.02 }";
+    const CITE: &'static [Cite] = &[LYU_LI_2020];
+}

@@ -1,0 +1,35 @@
+//! The works that entries refer to.
+
+/// A reference that `latephase cite` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cite {
+    /// Short key, as in `lyu-li-2020`.
+    pub key: &'static str,
+    /// The reference, in a line.
+    pub text: &'static str,
+}
+
+macro_rules! cites {
+    ($($name:ident $key:literal $text:literal;)+) => {
+        $(#[doc = $text] pub const $name: Cite = Cite { key: $key, text: $text };)+
+        /// Every work known to the project.
+        pub const ALL: &[Cite] = &[$($name),+];
+    };
+}
+
+cites! {
+    LYU_LI_2020 "lyu-li-2020" "K. Lyu, J. Li. Gradient Descent Maximizes the Margin of Homogeneous Neural Networks. ICLR 2020, arXiv 1906.05890.";
+    JI_TELGARSKY_2020 "ji-telgarsky-2020" "Z. Ji, M. Telgarsky. Directional Convergence and Alignment in Deep Learning. NeurIPS 2020, arXiv 2006.06657.";
+    TELGARSKY_2022 "telgarsky-2022" "M. Telgarsky. Feature Selection with Gradient Descent on Two-layer Networks in Low-rotation Regimes. 2022, arXiv 2208.02789.";
+    TSILIVIS_2024 "tsilivis-2024" "N. Tsilivis, G. Vardi, J. Kempe. Flavors of Margin: Implicit Bias of Steepest Descent in Homogeneous Neural Networks. 2024, arXiv 2410.22069; JMLR 27(104).";
+    CAI_2025 "cai-2025" "Y. Cai, K. Zhou, J. Wu, S. Mei, M. Lindsey, P. L. Bartlett. Implicit Bias of Gradient Descent for Non-Homogeneous Deep Networks. ICML 2025, arXiv 2502.16075.";
+    SCHECHTMAN_2025 "schechtman-schreuder-2025" "S. Schechtman, N. Schreuder. The Late-Stage Training Dynamics of (Stochastic) Subgradient Descent on Homogeneous Neural Networks. COLT 2025, arXiv 2502.05668.";
+    SOUDRY_2018 "soudry-2018" "D. Soudry, E. Hoffer, M. S. Nacson, S. Gunasekar, N. Srebro. The Implicit Bias of Gradient Descent on Separable Data. JMLR 19, 2018.";
+    WOLFE_1976 "wolfe-1976" "P. Wolfe. Finding the Nearest Point in a Polytope. Mathematical Programming 11, 1976.";
+    LEMARECHAL_1975 "lemarechal-1975" "C. Lemaréchal. An Extension of Davidon Methods to Non Differentiable Problems. Mathematical Programming Study 3, 1975.";
+    BURKE_2005 "burke-2005" "J. V. Burke, A. S. Lewis, M. L. Overton. A Robust Gradient Sampling Algorithm for Nonsmooth, Nonconvex Optimization. SIAM J. Optimization 15(3), 2005.";
+    DAVIS_2020 "davis-2020" "D. Davis, D. Drusvyatskiy, S. Kakade, J. D. Lee. Stochastic Subgradient Method Converges on Tame Functions. Foundations of Computational Mathematics 20, 2020.";
+    DORMAND_PRINCE_1980 "dormand-prince-1980" "J. R. Dormand, P. J. Prince. A Family of Embedded Runge-Kutta Formulae. J. Computational and Applied Mathematics 6, 1980.";
+    HE_2015 "he-2015" "K. He, X. Zhang, S. Ren, J. Sun. Delving Deep into Rectifiers. ICCV 2015.";
+    LECUN_1998 "lecun-1998" "Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller. Efficient BackProp. 1998.";
+}

@@ -1,0 +1,143 @@
+//! θ together with what has been evaluated at it.
+
+use std::sync::Arc;
+
+use crate::{Breakdown, Eval, Invalid, Problem, RowSet, State, numeric};
+
+/// Where a run stands on its several clocks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clocks {
+    /// Accepted steps.
+    pub step: u64,
+    /// Passes over the training set.
+    pub epoch: u64,
+    /// Evaluations of loss and gradient, in units of the full set (a mini-batch counts as its share).
+    pub evaluations: f64,
+    /// ∫ 𝓛 dt, the clock of ∇ ln 𝓛.
+    pub clock: f64,
+    /// ln ∫ dt, the true time.
+    pub ln_time: f64,
+}
+
+impl Default for Clocks {
+    fn default() -> Self {
+        Clocks { step: 0, epoch: 0, evaluations: 0.0, clock: 0.0, ln_time: f64::NEG_INFINITY }
+    }
+}
+
+impl Clocks {
+    /// Lets a time of e^{ln_dt} pass, `ds` on the clock of ∇ ln 𝓛.
+    pub fn advance(&mut self, ds: f64, ln_dt: f64) {
+        self.step += 1;
+        self.clock += ds;
+        self.ln_time = numeric::ln_add_exp(self.ln_time, ln_dt);
+    }
+}
+
+/// θ and, memoised, its evaluations. Moving θ drops them; nothing is evaluated twice.
+#[derive(Clone, Debug)]
+pub struct Iterate {
+    theta: Vec<f64>,
+    full: Option<Arc<Eval>>,
+    batch: Option<(u64, Arc<Eval>)>,
+    /// Steps, epochs, evaluations and times so far.
+    pub clocks: Clocks,
+}
+
+impl Iterate {
+    /// A fresh iterate at θ₀.
+    pub fn new(theta: Vec<f64>) -> Self {
+        Iterate { theta, full: None, batch: None, clocks: Clocks::default() }
+    }
+
+    /// θ.
+    pub fn theta(&self) -> &[f64] {
+        &self.theta
+    }
+
+    /// The evaluation on these rows, made if it is not there yet.
+    ///
+    /// # Errors
+    /// When the evaluation breaks down.
+    pub fn eval(&mut self, problem: &Problem, rows: &RowSet) -> Result<Arc<Eval>, Breakdown> {
+        match rows {
+            RowSet::Full => {
+                if let Some(full) = &self.full {
+                    return Ok(full.clone());
+                }
+            }
+            RowSet::Batch(id, _) => {
+                if let Some((known, eval)) = &self.batch
+                    && known == id
+                {
+                    return Ok(eval.clone());
+                }
+            }
+        }
+        self.count(problem, rows);
+        let eval = Arc::new(problem.eval(&self.theta, rows)?);
+        self.remember(rows, eval.clone());
+        Ok(eval)
+    }
+
+    /// The evaluation at another θ, counted but not remembered.
+    ///
+    /// # Errors
+    /// When the evaluation breaks down.
+    pub fn trial(&mut self, problem: &Problem, theta: &[f64], rows: &RowSet) -> Result<Arc<Eval>, Breakdown> {
+        self.count(problem, rows);
+        Ok(Arc::new(problem.eval(theta, rows)?))
+    }
+
+    fn count(&mut self, problem: &Problem, rows: &RowSet) {
+        self.clocks.evaluations += problem.count(rows) as f64 / problem.train.n() as f64;
+    }
+
+    /// Moves to `theta`, where `known` has already been evaluated, if anything has.
+    pub fn move_to(&mut self, theta: Vec<f64>, known: Option<(&RowSet, Arc<Eval>)>) {
+        self.theta = theta;
+        self.full = None;
+        self.batch = None;
+        if let Some((rows, eval)) = known {
+            self.remember(rows, eval);
+        }
+    }
+
+    fn remember(&mut self, rows: &RowSet, eval: Arc<Eval>) {
+        match rows {
+            RowSet::Full => self.full = Some(eval),
+            RowSet::Batch(id, _) => self.batch = Some((*id, eval)),
+        }
+    }
+
+    /// Saves θ and the clocks.
+    pub fn save(&self) -> State {
+        let c = &self.clocks;
+        let mut state = State::default();
+        state.put("theta", &self.theta);
+        state.put("clocks", &[c.clock, c.ln_time, c.evaluations]);
+        // Whether the full set counts as evaluated: a resumed run must not count it twice.
+        state.put_counts("counts", &[c.step, c.epoch, u64::from(self.full.is_some())]);
+        state
+    }
+
+    /// Loads θ and the clocks; evaluations that were known are made again without being counted.
+    ///
+    /// # Errors
+    /// When arrays are missing or θ has another length.
+    pub fn load(problem: &Problem, state: &State) -> Result<Self, Invalid> {
+        let theta = state.get("theta")?.to_vec();
+        if theta.len() != problem.dim() {
+            let text = format!("{} numbers, but the model has {}", theta.len(), problem.dim());
+            return Err(Invalid::new("theta", text));
+        }
+        let [clock, ln_time, evaluations] = state.numbers("clocks")?;
+        let [step, epoch, known] = state.counters("counts")?;
+        let mut at = Iterate::new(theta);
+        if known == 1 {
+            at.eval(problem, &RowSet::Full).map_err(|b| Invalid::new("theta", b.to_string()))?;
+        }
+        at.clocks = Clocks { step, epoch, evaluations, clock, ln_time };
+        Ok(at)
+    }
+}

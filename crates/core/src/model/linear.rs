@@ -1,0 +1,39 @@
+//! Linear models: f(x) = W x, degree 1.
+
+use serde::{Deserialize, Serialize};
+
+use super::layer::Dense;
+use super::{Architecture, Init, Model, Network};
+use crate::Invalid;
+use crate::catalogue::Entry;
+use crate::cite::{Cite, SOUDRY_2018};
+
+/// f(x) = W x (+ b). Its maximum-margin direction is that of the hard-margin support vector machine.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Linear {
+    /// Whether to add a bias, which counts as a weight on a constant input; off by default.
+    #[serde(default)]
+    pub bias: bool,
+    /// Where θ₀ comes from, `he` by default.
+    #[serde(default)]
+    pub init: Init,
+}
+
+impl Architecture for Linear {
+    fn assemble(&self, input_shape: &[usize], outputs: usize) -> Result<Box<dyn Model>, Invalid> {
+        let inputs = input_shape.iter().product();
+        let layer = Dense::new(inputs, outputs, self.bias);
+        Ok(Box::new(Network::new(inputs, vec![Box::new(layer)], self.init.clone())?))
+    }
+
+    fn init(&self) -> &Init {
+        &self.init
+    }
+}
+
+impl Entry for Linear {
+    const ABOUT: &'static str = "linear model f(x) = W x, degree 1";
+    const EXAMPLE: &'static str = "";
+    const CITE: &'static [Cite] = &[SOUDRY_2018];
+}

@@ -1,0 +1,85 @@
+//! Multi-layer perceptrons of any depth.
+//!
+//! f(x) = W_D σ(W_{D−1} … σ(W_1 x)). With σ homogeneous of degree p, the degree in θ follows h ← p·h + 1: for ReLU it
+//! is the number of weight matrices.
+
+use serde::{Deserialize, Serialize};
+
+use super::layer::{Activation, Dense, Layer, Nonlinearity};
+use super::{Architecture, Init, Model, Network};
+use crate::catalogue::Entry;
+use crate::cite::{Cite, HE_2015, LYU_LI_2020};
+use crate::Invalid;
+
+/// Which layers carry a bias.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bias {
+    /// No layer: homogeneous.
+    #[default]
+    None,
+    /// The first layer only, which keeps the network homogeneous.
+    First,
+    /// Every layer: near-homogeneous.
+    All,
+}
+
+/// A perceptron with these hidden widths.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mlp {
+    /// Widths of the hidden layers, from the input side; empty is a linear model.
+    pub widths: Vec<usize>,
+    /// The activation, `relu` by default.
+    #[serde(default)]
+    pub activation: Nonlinearity,
+    /// Which layers have a bias: `none` (default), `first` or `all`.
+    #[serde(default)]
+    pub bias: Bias,
+    /// Weight of the right-hand slope at a kink, in [0, 1]: ReLU'(0), 0 by default.
+    #[serde(default)]
+    pub kink: f64,
+    /// Where θ₀ comes from, `he` by default.
+    #[serde(default)]
+    pub init: Init,
+}
+
+impl Architecture for Mlp {
+    fn assemble(&self, input_shape: &[usize], outputs: usize) -> Result<Box<dyn Model>, Invalid> {
+        let widths = || self.widths.iter().copied().chain([outputs]);
+        if let Some(k) = widths().position(|w| w == 0) {
+            return Err(Invalid::new(format!("widths[{k}]"), "a layer needs at least one neuron"));
+        }
+        self.activation.check()?;
+        if !(0.0..=1.0).contains(&self.kink) {
+            let text = format!("{} is not in [0, 1]: ReLU'(0) lies between the one-sided slopes", self.kink);
+            return Err(Invalid::new("kink", text));
+        }
+        let inputs: usize = input_shape.iter().product();
+        let mut layers: Vec<Box<dyn Layer>> = Vec::new();
+        let mut below = inputs;
+        for (k, width) in widths().enumerate() {
+            let bias = match self.bias {
+                Bias::None => false,
+                Bias::First => k == 0,
+                Bias::All => true,
+            };
+            if k > 0 {
+                layers.push(Box::new(Activation::new(self.activation, below, self.kink)));
+            }
+            layers.push(Box::new(Dense::new(below, width, bias)));
+            below = width;
+        }
+        Ok(Box::new(Network::new(inputs, layers, self.init.clone())?))
+    }
+
+    fn init(&self) -> &Init {
+        &self.init
+    }
+}
+
+impl Entry for Mlp {
+    const ABOUT: &'static str = "multi-layer perceptron: dense layers with an activation between them";
+    const EXAMPLE: &'static str = "widths = [8]";
+    const CITE: &'static [Cite] = &[LYU_LI_2020, HE_2015];
+}

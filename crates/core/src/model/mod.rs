@@ -1,0 +1,117 @@
+//! Models: θ and a batch of inputs to a batch of outputs.
+
+use std::any::Any;
+use std::fmt::Debug;
+
+use rand_chacha::ChaCha8Rng;
+
+use crate::{Breakdown, Degree, Invalid, Layout, Rows};
+
+pub mod deep_linear;
+pub mod diagonal;
+pub mod init;
+pub mod layer;
+pub mod linear;
+pub mod mlp;
+pub mod network;
+
+pub use deep_linear::DeepLinear;
+pub use diagonal::Diagonal;
+pub use init::Init;
+pub use linear::Linear;
+pub use mlp::Mlp;
+pub use network::Network;
+
+/// What a forward pass leaves for the pullback: activations and scratch, reused from call to call.
+#[derive(Debug, Default)]
+pub struct Tape {
+    /// Buffers in the model's own order.
+    pub buffers: Vec<Vec<f64>>,
+    /// Two cotangent buffers for the way back.
+    pub back: [Vec<f64>; 2],
+    /// Anything else that a foreign model wants to keep.
+    pub other: Option<Box<dyn Any + Send>>,
+}
+
+/// How a model wants its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunking {
+    /// In chunks whose activations stay in the cache.
+    Cache,
+    /// In chunks of this many rows.
+    Rows(usize),
+    /// All at once.
+    Whole,
+}
+
+/// θ (flat) and a batch of inputs to a batch of outputs, with the pullback written by hand.
+///
+/// # Properties
+/// `pullback` agrees with central differences of `forward`; rows do not influence each other; for a model of degree
+/// `Exact(L)`, f(cθ) = c^L f(θ) and ⟨θ, ∇f⟩ = L·f. The law tests hold every catalogued model to these.
+pub trait Model: Send + Sync + Debug {
+    /// How θ is cut into blocks.
+    fn layout(&self) -> &Layout;
+    /// Degree of homogeneity in θ.
+    fn degree(&self) -> &Degree;
+    /// Numbers in one input.
+    fn inputs(&self) -> usize;
+    /// Numbers in one output.
+    fn outputs(&self) -> usize;
+    /// Draws θ₀.
+    fn init(&self, rng: &mut ChaCha8Rng) -> Vec<f64>;
+    /// Writes the outputs, `x.n() × outputs`, and what the pullback needs to the tape.
+    ///
+    /// # Errors
+    /// Only models that run foreign code fail.
+    fn forward(&self, theta: &[f64], x: Rows<'_>, out: &mut [f64], tape: &mut Tape) -> Result<(), Breakdown>;
+    /// Adds Jᵀ·cot to `grad` and writes the cotangent of the inputs to `dx`, for the batch last seen by `forward`.
+    ///
+    /// # Errors
+    /// Only models that run foreign code fail.
+    fn pullback(
+        &self,
+        theta: &[f64],
+        x: Rows<'_>,
+        tape: &mut Tape,
+        cot: &[f64],
+        grad: Option<&mut [f64]>,
+        dx: Option<&mut [f64]>,
+    ) -> Result<(), Breakdown>;
+    /// Numbers kept on the tape for one row: sizes the chunks.
+    fn row_size(&self) -> usize;
+    /// How rows are cut.
+    fn chunking(&self) -> Chunking {
+        Chunking::Cache
+    }
+    /// Whether chunks may be evaluated on several threads at once.
+    fn parallel(&self) -> bool {
+        true
+    }
+    /// Quantities that the gradient flow conserves, relative to ‖θ‖²; empty where none are known.
+    fn conserved(&self, _theta: &[f64]) -> Vec<f64> {
+        Vec::new()
+    }
+}
+
+/// A model's settings, turned into a model once the data are known.
+pub trait Architecture: Send + Sync {
+    /// The model for inputs of this shape and this many outputs.
+    ///
+    /// # Errors
+    /// Settings that make no network (a width of 0, a slope that is not finite, …).
+    fn assemble(&self, input_shape: &[usize], outputs: usize) -> Result<Box<dyn Model>, Invalid>;
+
+    /// Where θ₀ comes from.
+    fn init(&self) -> &Init;
+}
+
+crate::catalogue! {
+    /// The model of a spec: `model = "linear"`, `model = { kind = "mlp", widths = [256] }`.
+    pub AnyModel: Architecture, "model" {
+        "linear" => Linear,
+        "diagonal" => Diagonal,
+        "deep-linear" => DeepLinear,
+        "mlp" => Mlp,
+    }
+}

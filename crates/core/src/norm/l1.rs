@@ -1,0 +1,47 @@
+//! Steepest descent in the l1 norm: the largest coordinate of the gradient.
+//!
+//! argmax { ⟨g, d⟩ : ‖d‖₁ ≤ 1 } = sign(g_j) e_j for j the first of the largest |g_j|, and the maximum is ‖g‖∞.
+
+use serde::{Deserialize, Serialize};
+
+use super::Norm;
+use crate::Layout;
+use crate::catalogue::Entry;
+use crate::cite::{Cite, TSILIVIS_2024};
+use crate::numeric::compensated_sum;
+
+/// The sum of absolute entries; its steepest direction moves one coordinate.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L1 {}
+
+impl Norm for L1 {
+    fn of(&self, v: &[f64], _: &Layout) -> f64 {
+        compensated_sum(v.iter().map(|x| x.abs()))
+    }
+
+    fn steepest(&self, g: &[f64], _: &Layout, d: &mut [f64]) -> f64 {
+        d.fill(0.0);
+        let (mut largest, mut at) = (0.0, None);
+        for (j, g) in g.iter().enumerate() {
+            // The first of several equal ones: a fixed choice among the maximisers.
+            if g.abs() > largest {
+                (largest, at) = (g.abs(), Some(j));
+            }
+        }
+        if let Some(j) = at {
+            d[j] = g[j].signum();
+        }
+        largest
+    }
+
+    fn column(&self) -> String {
+        "l1".into()
+    }
+}
+
+impl Entry for L1 {
+    const ABOUT: &'static str = "sum of absolute entries (coordinate descent)";
+    const EXAMPLE: &'static str = "";
+    const CITE: &'static [Cite] = &[TSILIVIS_2024];
+}

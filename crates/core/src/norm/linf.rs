@@ -1,0 +1,41 @@
+//! Steepest descent in the l∞ norm: the sign of the gradient.
+//!
+//! argmax { ⟨g, d⟩ : ‖d‖∞ ≤ 1 } = sign(g), and the maximum is ‖g‖₁. Tsilivis et al. call q_min/‖θ‖∞^L "the ℓ1 margin
+//! γ₁", by the dual norm; the column `margin_linf` is named by the norm that divides.
+
+use serde::{Deserialize, Serialize};
+
+use super::Norm;
+use crate::Layout;
+use crate::catalogue::Entry;
+use crate::cite::{Cite, TSILIVIS_2024};
+use crate::numeric::compensated_sum;
+
+/// The largest absolute entry; its steepest direction is the sign vector.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Linf {}
+
+impl Norm for Linf {
+    fn of(&self, v: &[f64], _: &Layout) -> f64 {
+        v.iter().fold(0.0, |m, x| x.abs().max(m))
+    }
+
+    fn steepest(&self, g: &[f64], _: &Layout, d: &mut [f64]) -> f64 {
+        // sign(0) = 0 keeps d odd in g. Every choice in [-1, 1] is a maximiser there.
+        for (d, g) in d.iter_mut().zip(g) {
+            *d = if *g == 0.0 { 0.0 } else { g.signum() };
+        }
+        compensated_sum(g.iter().map(|g| g.abs()))
+    }
+
+    fn column(&self) -> String {
+        "linf".into()
+    }
+}
+
+impl Entry for Linf {
+    const ABOUT: &'static str = "largest absolute entry (sign descent)";
+    const EXAMPLE: &'static str = "";
+    const CITE: &'static [Cite] = &[TSILIVIS_2024];
+}

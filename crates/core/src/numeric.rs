@@ -1,0 +1,182 @@
+//! Logarithms of sums, and flat-vector kernels with a fixed order of summation.
+//!
+//! A loss is a number [`Scaled`]: e^{shift}·sum. Nothing here ever forms the number itself, so 1e-100000 is met
+//! with the same relative accuracy as 1.
+
+/// A positive number e^{shift}·sum, with `sum` of moderate size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scaled {
+    /// Natural logarithm of the scale.
+    pub shift: f64,
+    /// The number in that scale.
+    pub sum: f64,
+}
+
+impl Scaled {
+    /// Zero, in the smallest scale: the neutral element of [`Scaled::raise`].
+    pub const ZERO: Scaled = Scaled { shift: f64::NEG_INFINITY, sum: 0.0 };
+
+    /// Moves to the scale `shift` if that is larger and returns the factor, at most 1, by which everything
+    /// kept in the former scale has to be multiplied.
+    pub fn raise(&mut self, shift: f64) -> f64 {
+        if shift <= self.shift {
+            return 1.0;
+        }
+        let factor = if self.shift == f64::NEG_INFINITY { 0.0 } else { (self.shift - shift).exp() };
+        self.shift = shift;
+        self.sum *= factor;
+        factor
+    }
+
+    /// Natural logarithm of the number.
+    pub fn ln(&self) -> f64 {
+        self.shift + self.sum.ln()
+    }
+}
+
+/// ln(e^a + e^b).
+///
+/// # Examples
+/// Clocks far beyond f64 add like any others:
+/// ```
+/// use latephase_core::numeric::ln_add_exp;
+/// assert_eq!(ln_add_exp(1e5, f64::NEG_INFINITY), 1e5);
+/// assert!((ln_add_exp(1e5, 1e5) - 1e5 - 2f64.ln()).abs() < 1e-10);
+/// ```
+pub fn ln_add_exp(a: f64, b: f64) -> f64 {
+    let (hi, lo) = if a >= b { (a, b) } else { (b, a) };
+    if lo == f64::NEG_INFINITY {
+        return hi;
+    }
+    hi + (lo - hi).exp().ln_1p()
+}
+
+/// ln(1 + e^x), to rounding for every x.
+pub fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// −ln(expm1(e^{−u})): the margin at which one example's logistic loss is e^{−u}.
+///
+/// Equal to u − e^{−u}/2 + …, hence to u in f64 once u > 37.
+pub fn logistic_inverse(u: f64) -> f64 {
+    if u > 37.0 { u } else { -(-u).exp().exp_m1().ln() }
+}
+
+/// The difference a − b as an unevaluated sum (hi, lo), exact unless it overflows (Knuth's two-sum).
+pub fn exact_difference(a: f64, b: f64) -> (f64, f64) {
+    let hi = a - b;
+    let back = hi - a;
+    (hi, (a - (hi - back)) + (-b - back))
+}
+
+/// ⟨a, b⟩, summed in eight interleaved lanes: a fixed order that vectorises.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len(), "dot of vectors of different lengths");
+    let mut lanes = [0.0; 8];
+    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
+    for (x, y) in a8.zip(b8) {
+        for k in 0..8 {
+            lanes[k] += x[k] * y[k];
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + e) + (b + f)) + ((c + g) + (d + h)) + rest
+}
+
+/// ‖a‖₂, immune to overflow and underflow of the squares.
+pub fn norm(a: &[f64]) -> f64 {
+    let plain = dot(a, a);
+    if plain.is_finite() && plain > 1e-280 {
+        return plain.sqrt();
+    }
+    let largest = a.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    if largest == 0.0 || !largest.is_finite() {
+        return largest;
+    }
+    largest * a.iter().map(|x| (x / largest) * (x / largest)).sum::<f64>().sqrt()
+}
+
+/// y += c·x.
+pub fn axpy(c: f64, x: &[f64], y: &mut [f64]) {
+    assert_eq!(x.len(), y.len(), "axpy of vectors of different lengths");
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += c * x;
+    }
+}
+
+/// y *= c.
+pub fn scale(c: f64, y: &mut [f64]) {
+    if c != 1.0 {
+        y.iter_mut().for_each(|y| *y *= c);
+    }
+}
+
+/// ‖a − b‖₂.
+pub fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt()
+}
+
+/// Compensated (Neumaier) sum, for certificates whose terms cancel.
+pub fn compensated_sum(terms: impl IntoIterator<Item = f64>) -> f64 {
+    let (mut sum, mut lost) = (0.0f64, 0.0f64);
+    for term in terms {
+        let total = sum + term;
+        lost += if sum.abs() >= term.abs() { (sum - total) + term } else { (term - total) + sum };
+        sum = total;
+    }
+    sum + lost
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exact_difference_keeps_what_rounding_drops() {
+        let (hi, lo) = exact_difference(1e6, 1.0 / 3.0);
+        assert_eq!(hi, 1e6 - 1.0 / 3.0);
+        assert_ne!(lo, 0.0);
+        assert_eq!(1e6 - hi, 1.0 / 3.0 + lo);
+    }
+
+    #[test]
+    fn norms_survive_squares_that_do_not() {
+        assert!((norm(&[3e-200, 4e-200]) / 5e-200 - 1.0).abs() < 1e-15);
+        assert!((norm(&[3e200, 4e200]) / 5e200 - 1.0).abs() < 1e-15);
+        assert_eq!(norm(&[0.0, 0.0]), 0.0);
+    }
+
+    #[test]
+    fn the_logistic_inverse_undoes_the_logistic_loss() {
+        // theory: u = -1, 0.1, 1, 5 from 80-digit arithmetic
+        for (u, q) in [
+            (-1.0, -2.6500157972111685),
+            (0.1, -0.38630271945708442),
+            (1.0, 0.81042765524927552),
+            (5.0, 4.9966291348374328),
+            (36.0, 36.0),
+            (100.0, 100.0),
+            (100000.0, 100000.0),
+        ] {
+            let ours = logistic_inverse(u);
+            assert!((ours - q).abs() <= 4e-16 * q.abs().max(1.0), "{u}: {ours} against {q}");
+        }
+    }
+
+    #[test]
+    fn raising_a_scale_keeps_the_number() {
+        let mut s = Scaled { shift: -1000.0, sum: 2.0 };
+        let before = s.ln();
+        let factor = s.raise(-999.0);
+        assert!((factor - (-1.0f64).exp()).abs() < 1e-16);
+        assert!((s.ln() - before).abs() < 1e-12);
+        assert_eq!(s.raise(-2000.0), 1.0);
+        let mut zero = Scaled::ZERO;
+        assert_eq!(zero.raise(-1e5), 0.0);
+    }
+}

@@ -1,0 +1,278 @@
+//! A problem: model, loss and data, and the one expensive operation, [`Problem::eval`].
+//!
+//! Rows are cut into fixed chunks. Chunk c goes to lane c mod K; a lane works through its chunks in order, forward and
+//! backward in one pass, and keeps (shift, sum, gradient); the lanes are merged in order. K and the chunks depend on the
+//! problem alone, so the bytes of the result do not depend on the number of threads.
+
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
+
+use crate::loss::{Constraint, Loss};
+use crate::model::{Chunking, Model, Tape};
+use crate::numeric::{Scaled, scale};
+use crate::{Breakdown, Data, Rows};
+
+/// Numbers of activations that a chunk may keep: about 320 kB, which leaves room for weights in a 1 MB cache.
+const CHUNK_NUMBERS: usize = 40_000;
+/// Most lanes, and the most numbers that the lanes' gradients may hold together.
+const LANES: usize = 16;
+const LANE_NUMBERS: usize = 32_000_000;
+
+/// Model, loss and data.
+#[derive(Debug)]
+pub struct Problem {
+    /// θ and inputs to outputs.
+    pub model: Box<dyn Model>,
+    /// Outputs and labels to ln 𝓛.
+    pub loss: Box<dyn Loss>,
+    /// What is trained on.
+    pub train: Arc<Data>,
+    /// What is only looked at.
+    pub test: Option<Arc<Data>>,
+    scratch: Mutex<Scratch>,
+}
+
+/// Which rows an evaluation is of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RowSet {
+    /// The whole training set.
+    Full,
+    /// A mini-batch: its number in the run, and the indices of its examples.
+    Batch(u64, Arc<Vec<usize>>),
+}
+
+/// What is known at one θ about one set of rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Eval {
+    /// ln Σ ℓ_i.
+    pub ln_loss_sum: f64,
+    /// ln 𝓛 in the loss's own reduction.
+    pub ln_loss: f64,
+    /// ∇ ln 𝓛.
+    pub grad: Vec<f64>,
+    /// The outputs, n × k.
+    pub outputs: Vec<f64>,
+    /// ∂ ln 𝓛/∂out, n × k.
+    pub cotangent: Vec<f64>,
+}
+
+#[derive(Debug, Default)]
+struct Scratch {
+    lanes: Vec<Lane>,
+    inputs: Vec<f64>,
+    labels: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    total: Scaled,
+    grad: Vec<f64>,
+    tape: Tape,
+    /// (first row, shift at that time) of each chunk done.
+    shifts: Vec<(usize, f64)>,
+    failed: Option<Breakdown>,
+}
+
+impl Problem {
+    /// Puts a problem together.
+    pub fn new(
+        model: Box<dyn Model>,
+        loss: Box<dyn Loss>,
+        train: Arc<Data>,
+        test: Option<Arc<Data>>,
+    ) -> Problem {
+        Problem { model, loss, train, test, scratch: Mutex::default() }
+    }
+
+    /// Length of θ.
+    pub fn dim(&self) -> usize {
+        self.model.layout().dim()
+    }
+
+    /// Number of examples in a row set.
+    pub fn count(&self, rows: &RowSet) -> usize {
+        match rows {
+            RowSet::Full => self.train.n(),
+            RowSet::Batch(_, indices) => indices.len(),
+        }
+    }
+
+    /// ln 𝓛, ∇ ln 𝓛, outputs and cotangents at θ.
+    ///
+    /// # Errors
+    /// When an output, ln 𝓛 or a gradient entry is not finite.
+    pub fn eval(&self, theta: &[f64], rows: &RowSet) -> Result<Eval, Breakdown> {
+        let mut scratch = self.scratch.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let Scratch { lanes, inputs, labels } = &mut *scratch;
+        let (x, labels) = match rows {
+            RowSet::Full => (self.train.rows(), self.train.labels()),
+            RowSet::Batch(_, indices) => {
+                inputs.clear();
+                labels.clear();
+                for &i in indices.iter() {
+                    inputs.extend_from_slice(self.train.rows().row(i));
+                    labels.push(self.train.labels()[i]);
+                }
+                (Rows::new(inputs, self.train.dim()), &labels[..])
+            }
+        };
+        let eval = self.eval_rows(theta, x, labels, lanes)?;
+        let finite = eval.ln_loss.is_finite() && eval.grad.iter().all(|g| g.is_finite());
+        if finite { Ok(eval) } else { Err(Breakdown::Diverged { what: "ln of the loss or its gradient".into() }) }
+    }
+
+    fn eval_rows(
+        &self,
+        theta: &[f64],
+        x: Rows<'_>,
+        labels: &[u32],
+        lanes: &mut Vec<Lane>,
+    ) -> Result<Eval, Breakdown> {
+        let (n, k, dim) = (x.n(), self.model.outputs(), theta.len());
+        let chunk = chunk_rows(self.model.as_ref(), n);
+        let chunks = n.div_ceil(chunk);
+        let count = chunks.min((LANE_NUMBERS / dim.max(1)).clamp(2, LANES));
+        lanes.resize_with(count.max(lanes.len()), Lane::new);
+        let lanes = &mut lanes[..count];
+
+        let (mut outputs, mut cotangent) = (vec![0.0; n * k], vec![0.0; n * k]);
+        let mut work: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+        let pieces = outputs.chunks_mut(chunk * k).zip(cotangent.chunks_mut(chunk * k));
+        for (c, (out, cot)) in pieces.enumerate() {
+            work[c % count].push((c * chunk, out, cot));
+        }
+        let run = |(lane, work): (&mut Lane, Vec<(usize, &mut [f64], &mut [f64])>)| {
+            lane.reset(dim);
+            for (from, out, cot) in work {
+                let rows = x.slice(from, (from + chunk).min(n));
+                let labels = &labels[from..from + rows.n()];
+                if let Err(breakdown) = lane.chunk(self, theta, rows, labels, (from, out, cot)) {
+                    lane.failed = Some(breakdown);
+                    return;
+                }
+            }
+        };
+        if count > 1 && self.model.parallel() && rayon::current_num_threads() > 1 {
+            lanes.par_iter_mut().zip(work.into_par_iter()).for_each(run);
+        } else {
+            lanes.iter_mut().zip(work).for_each(run);
+        }
+        if let Some(breakdown) = lanes.iter_mut().find_map(|lane| lane.failed.take()) {
+            return Err(breakdown);
+        }
+
+        let mut total = Scaled::ZERO;
+        lanes.iter().for_each(|lane| {
+            total.raise(lane.total.shift);
+        });
+        total.sum = lanes.iter().map(|l| l.total.sum * (l.total.shift - total.shift).exp()).sum();
+        let mut grad = vec![0.0; dim];
+        for lane in lanes.iter() {
+            let weight = (lane.total.shift - total.shift).exp() / total.sum;
+            crate::numeric::axpy(weight, &lane.grad, &mut grad);
+            for &(from, shift) in &lane.shifts {
+                let to = (from + chunk).min(n);
+                scale((shift - total.shift).exp() / total.sum, &mut cotangent[from * k..to * k]);
+            }
+        }
+        let ln_loss_sum = total.ln();
+        let ln_loss = ln_loss_sum - self.loss.reduction().ln_divisor(n);
+        Ok(Eval { ln_loss_sum, ln_loss, grad, outputs, cotangent })
+    }
+
+    /// The outputs for any inputs, in chunks.
+    ///
+    /// # Errors
+    /// Only models that run foreign code fail.
+    pub fn outputs(&self, theta: &[f64], x: Rows<'_>) -> Result<Vec<f64>, Breakdown> {
+        let (n, k) = (x.n(), self.model.outputs());
+        let chunk = chunk_rows(self.model.as_ref(), n);
+        let mut outputs = vec![0.0; n * k];
+        let mut tape = Tape::default();
+        for (c, out) in outputs.chunks_mut(chunk * k).enumerate() {
+            let rows = x.slice(c * chunk, (c * chunk + chunk).min(n));
+            self.model.forward(theta, rows, out, &mut tape)?;
+        }
+        Ok(outputs)
+    }
+
+    /// ∇ of one margin constraint at θ.
+    ///
+    /// # Errors
+    /// Only models that run foreign code fail.
+    pub fn margin_gradient(&self, theta: &[f64], at: &Constraint) -> Result<Vec<f64>, Breakdown> {
+        let (k, rows) = (self.model.outputs(), self.train.rows().slice(at.example, at.example + 1));
+        let (mut out, mut cot, mut grad) = (vec![0.0; k], vec![0.0; k], vec![0.0; theta.len()]);
+        let mut tape = Tape::default();
+        self.model.forward(theta, rows, &mut out, &mut tape)?;
+        self.loss.constraint_cotangent(self.train.labels()[at.example], at.rival, &mut cot);
+        self.model.pullback(theta, rows, &mut tape, &cot, Some(&mut grad), None)?;
+        Ok(grad)
+    }
+
+    /// The margin constraints of the training set, given an evaluation of it.
+    pub fn constraints(&self, full: &Eval) -> Vec<Constraint> {
+        let k = self.model.outputs();
+        let mut list = Vec::with_capacity(self.train.n());
+        for (i, &label) in self.train.labels().iter().enumerate() {
+            let span = i * k..(i + 1) * k;
+            self.loss.constraints(i, label, &full.outputs[span.clone()], &full.cotangent[span], &mut list);
+        }
+        list
+    }
+
+    /// The share of examples that these outputs classify correctly.
+    pub fn accuracy(&self, outputs: &[f64], labels: &[u32]) -> f64 {
+        let k = self.model.outputs();
+        let right = labels.iter().zip(outputs.chunks(k)).filter(|(y, out)| self.loss.is_correct(**y, out));
+        right.count() as f64 / labels.len() as f64
+    }
+}
+
+fn chunk_rows(model: &dyn Model, n: usize) -> usize {
+    match model.chunking() {
+        Chunking::Whole => n,
+        Chunking::Rows(rows) => rows.clamp(1, n),
+        Chunking::Cache => {
+            let most = (CHUNK_NUMBERS / model.row_size().max(1)).clamp(16, 4096);
+            if n <= most {
+                // Splitting pays only when each half still fills the matrix kernels.
+                return n;
+            }
+            // A multiple of four chunks, so that two and four threads have equal shares.
+            let chunks = n.div_ceil(most).next_multiple_of(4);
+            n.div_ceil(chunks)
+        }
+    }
+}
+
+impl Lane {
+    fn new() -> Lane {
+        Lane { total: Scaled::ZERO, grad: Vec::new(), tape: Tape::default(), shifts: Vec::new(), failed: None }
+    }
+
+    fn reset(&mut self, dim: usize) {
+        self.total = Scaled::ZERO;
+        self.grad.clear();
+        self.grad.resize(dim, 0.0);
+        self.shifts.clear();
+        self.failed = None;
+    }
+
+    fn chunk(
+        &mut self,
+        problem: &Problem,
+        theta: &[f64],
+        x: Rows<'_>,
+        labels: &[u32],
+        (from, out, cot): (usize, &mut [f64], &mut [f64]),
+    ) -> Result<(), Breakdown> {
+        problem.model.forward(theta, x, out, &mut self.tape)?;
+        let factor = problem.loss.accumulate(out, labels, &mut self.total, cot);
+        scale(factor, &mut self.grad);
+        problem.model.pullback(theta, x, &mut self.tape, cot, Some(&mut self.grad), None)?;
+        self.shifts.push((from, self.total.shift));
+        Ok(())
+    }
+}
