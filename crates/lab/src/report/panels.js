@@ -6,12 +6,12 @@ const PANELS = [
     id: 'loss', title: 'Loss',
     views: [
       ['log₁₀ L', ['log10_loss'], 'log₁₀ L', false],
-      ['decades, log scale', ['decades'], 'log₁₀(1/L)', true],
+      ['log₁₀(1/L), log', ['decades'], 'log₁₀(1/L)', true],
     ],
     // A loss that falls by more than this shows only its end on a linear axis.
     first: run => run.span('log10_loss') > 30 ? 1 : 0,
     caption: 'Should fall without end once the data are fitted. Only log₁₀ L is drawn: below 1e-308 the loss itself is no f64. '
-      + 'Against ln ρ, late and on the log scale, the slope tends to the degree of homogeneity while the margin settles.',
+      + 'While the margin settles, ln(1/L) grows like ρᴸ: against ln ρ the log scale shows a straight line.',
   },
   {
     id: 'norm', title: 'Norm',
@@ -33,14 +33,14 @@ const PANELS = [
       ['log', [/^(smooth_)?margin_/], '', true],
       ['linear', [/^(smooth_)?margin_/], '', false],
     ],
-    caption: 'q_min over a power of another norm of θ; margin_product divides by the product of layer norms. Steepest flow in a norm '
-      + 'should raise the smoothed margin of that norm; the others may fall (Tsilivis et al., arXiv 2410.22069).',
+    caption: 'Named by the norm that divides: margin_linf is the ℓ1 margin γ₁ of Tsilivis et al. (arXiv 2410.22069), margin_l1 their γ_∞. Steepest flow '
+      + 'in a norm should raise the smoothed margin of that norm; the others may fall. margin_product divides by the product of layer norms.',
   },
   {
     id: 'alignment', title: 'Alignment',
     views: [
-      ['β', ['beta', /^alignment_/], '', false],
-      ['1 − β, log scale', ['one_minus_beta'], '1 − β', true],
+      ['linear', ['beta', /^alignment_/], 'β', false],
+      ['1 − β, log', ['one_minus_beta'], '1 − β', true],
     ],
     caption: 'β = cos(θ, −∇L). Should tend to 1 along gradient flow where ∇f is locally Lipschitz (Ji & Telgarsky 2020, Thm 4.1). '
       + 'On ReLU kinks one gradient need not align, although the KKT residual with fitted multipliers does vanish.',
@@ -90,7 +90,7 @@ const PANELS = [
 const AXES = [
   ['step', 'step', 'step', true, true],
   ['ln_rho', 'ln ρ', 'ln ρ', false, false],
-  ['decades', 'ln(1/L)', 'decades of loss, log₁₀(1/L)', true, true],
+  ['decades', 'log₁₀(1/L)', 'decades of loss, log₁₀(1/L)', true, true],
   ['evaluations', 'evaluations', 'evaluations', true, true],
   ['epoch', 'epoch', 'epoch', true, true],
   ['ln_time', 'ln t', 'ln t', false, false],

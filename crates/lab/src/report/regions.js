@@ -31,7 +31,7 @@ const Regions = (() => {
       const s = level.score[j * nx + i], at = 4 * ((ny - 1 - j) * nx + i);
       if (!Number.isFinite(s)) continue;
       // The square root lifts the faint surroundings of the boundary; the step at 0 keeps the sign visible.
-      const mix = s === 0 ? 0 : .12 + .5 * Math.sqrt(Math.min(1, Math.abs(s)));
+      const mix = s === 0 ? 0 : .1 + .44 * Math.sqrt(Math.min(1, Math.abs(s)));
       const side = sides[s > 0 ? 0 : 1];
       for (let c = 0; c < 3; c++) image.data[at + c] = paper[c] + mix * (side[c] - paper[c]);
       image.data[at + 3] = 255;
@@ -113,8 +113,8 @@ const Regions = (() => {
     picture.count = 0;
     const element = (name, text, kind) => Object.assign(document.createElement(name), { textContent: text, className: kind || '' });
     section.append(element('h2', 'Decision regions as the loss falls'));
-    section.append(element('p', 'Shade: f/max|f|, deeper as |f| is larger (on a square-root scale). Line: the boundary f = 0. Circles are class 0 (f > 0 is right), '
-      + 'squares class 1. Every level shown has fitted or failed the same points; what moves is the margin.', 'note'));
+    section.append(element('p', 'Shade: f/max|f|, deeper as |f| is larger (on a square-root scale). Line: the boundary f = 0. Circles: class 0, right where f > 0; '
+      + 'squares class 1.', 'note'));
     for (const run of shown) {
       if (runs.length > 1) section.append(element('h3', run.name));
       const readout = element('p', '', 'note readout'), row = element('div', '', 'multiples');

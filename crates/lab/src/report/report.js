@@ -124,6 +124,13 @@
     return list.filter((_, i) => i % every === 0);
   }
 
+  // Plotly puts these into selectors of CSS, so a column enters by its number.
+  const numbered = new Map();
+  const uid = (owner, name) => {
+    if (!numbered.has(name)) numbered.set(name, numbered.size);
+    return owner + '-' + numbered.get(name);
+  };
+
   // One column of one run: a line, its isolated points, its flagged rows.
   function curve(run, name, style, log, drop) {
     const xs = run.columns.get(x.axis[0]), ys = run.columns.get(name);
@@ -141,7 +148,7 @@
       else if (ok && !good(i - 1) && !good(i + 1)) isolated.push(i);
     }
     if (!drawn) return [];
-    const id = run.index + '/' + name;
+    const id = uid(run.index, name);
     const common = { type: 'scatter', legendgroup: name, showlegend: false };
     const few = drawn <= 25;
     const traces = [{
@@ -152,8 +159,8 @@
     const points = (list, kind, marker) => list.length && traces.push({
       ...common, uid: id + kind, x: list.map(i => xs[i]), y: list.map(i => ys[i]), mode: 'markers', marker, hoverinfo: 'skip',
     });
-    if (!few) points(isolated, '/isolated', { size: 4, color: style.colour });
-    points(thin(flagged), '/flagged', { size: 7, symbol: 'circle', color: theme.paper, line: { color: style.colour, width: 1.4 } });
+    if (!few) points(isolated, '-isolated', { size: 4, color: style.colour });
+    points(thin(flagged), '-flagged', { size: 7, symbol: 'circle', color: theme.paper, line: { color: style.colour, width: 1.4 } });
     return traces;
   }
 
@@ -169,7 +176,7 @@
       // With several runs colour is the run (key above) and dash is the column: a neutral line stands for it.
       if (several && names.length > 1) {
         traces.push({
-          type: 'scatter', uid: 'legend/' + name, name: plain(name), legendgroup: name, x: [null], y: [null], mode: 'lines',
+          type: 'scatter', uid: uid('legend', name), name: plain(name), legendgroup: name, x: [null], y: [null], mode: 'lines',
           line: { color: theme.ink, dash: DASHES[k % DASHES.length], width: 1.7 }, hoverinfo: 'skip', showlegend: true,
         });
       }
@@ -180,8 +187,17 @@
   // ---- drawing
   const font = () => getComputedStyle(document.body).fontFamily;
 
-  function axis(title, log, revision) {
+  // Over two decades or more, whole powers only: Plotly's 2 and 5 between them crowd the labels.
+  function decades(traces, key) {
+    let low = Infinity, high = 0;
+    for (const trace of traces) for (const v of trace[key]) if (v > 0) { low = Math.min(low, v); high = Math.max(high, v); }
+    const span = high > 0 ? Math.log10(high) - Math.log10(low) : 0;
+    return span >= 2 ? { tick0: 0, dtick: Math.ceil(span / 6) } : {};
+  }
+
+  function axis(title, log, revision, traces, key) {
     return {
+      ...(log ? decades(traces, key) : {}),
       title: { text: title, standoff: 6, font: { size: printing ? 9 : 12 } }, type: log ? 'log' : 'linear', uirevision: revision,
       gridcolor: theme.grid, linecolor: theme.line, tickcolor: theme.line, zeroline: false, showline: true, ticks: 'outside', ticklen: 3,
       exponentformat: 'power', minexponent: 4, nticks: printing ? 5 : 7, automargin: true, minor: { showgrid: false },
@@ -194,6 +210,7 @@
       paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', font: { family: font(), size: printing ? 8.5 : 11.5, color: theme.soft },
       xaxis: xAxis, yaxis: yAxis, showlegend: legend, hovermode: 'closest', hoverdistance: 25,
       hoverlabel: { bgcolor: theme.paper, bordercolor: theme.line, font: { color: theme.ink, size: 12.5, family: font() }, align: 'left', namelength: -1 },
+      modebar: { bgcolor: 'rgba(0,0,0,0)', color: theme.soft, activecolor: theme.ink },
       legend: { orientation: 'h', x: 0, xanchor: 'left', y: 1.01, yanchor: 'bottom', font: { size: printing ? 8.5 : 12, color: theme.ink }, bgcolor: 'rgba(0,0,0,0)', itemwidth: 30 },
     };
   }
@@ -253,7 +270,7 @@
     const { names, title, log } = panel.view;
     let infinite = 0, low = 0;
     const traces = curves(names, log, v => { if (Number.isFinite(v)) low++; else infinite++; });
-    plot(panel, traces, axis(x.axis[2], x.log, x.axis[0] + x.log), axis(title || (names.length === 1 ? names[0] : ''), log, names.join() + log));
+    plot(panel, traces, axis(x.axis[2], x.log, x.axis[0] + x.log, traces, 'x'), axis(title || (names.length === 1 ? names[0] : ''), log, names.join() + log, traces, 'y'));
     const notes = [];
     if (low) notes.push(low + (low === 1 ? ' value' : ' values') + ' ≤ 0');
     if (infinite) notes.push(infinite + ' infinite');
@@ -295,14 +312,14 @@
         dropped += trace.y.filter((v, i) => !Number.isNaN(v) && !ok(v, i)).length;
         const ys = Array.from(trace.y, (v, i) => ok(v, i) ? v : null), drawn = ys.filter(v => v !== null).length;
         return {
-          type: 'scatter', uid: String(k), name: plain(trace.name), showlegend: figure.traces.length > 1, mode: drawn <= 25 && !trace.dash ? 'lines+markers' : 'lines',
+          type: 'scatter', uid: 'figure-' + k, name: plain(trace.name), showlegend: figure.traces.length > 1, mode: drawn <= 25 && !trace.dash ? 'lines+markers' : 'lines',
           x: Array.from(trace.x, (v, i) => ys[i] === null ? null : v), y: ys, text: Array.from(trace.y, (v, i) => exact(v) + '<br>' + plain(figure.x_label) + ' = ' + exact(trace.x[i])),
           line: { color: theme.colours[k % theme.colours.length], dash: trace.dash ? 'dash' : 'solid', width: 1.7 }, marker: { size: 4 },
           hovertemplate: '<b>' + plain(trace.name) + '</b><br>%{text}<extra></extra>',
         };
       });
       panel.dropped.textContent = dropped ? 'Not drawn: ' + dropped + ' without a place on these axes.' : '';
-      plot(panel, traces, axis(plain(figure.x_label), figure.x_log, 'x'), axis(plain(figure.y_label), figure.y_log, 'y'));
+      plot(panel, traces, axis(plain(figure.x_label), figure.x_log, 'x', traces, 'x'), axis(plain(figure.y_label), figure.y_log, 'y', traces, 'y'));
     }
   }
 
