@@ -20,6 +20,7 @@ use html::{escape, fill, matrix, run_colour};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("report.css");
+const RUN: &str = include_str!("run.js");
 const PANELS: &str = include_str!("panels.js");
 const REGIONS: &str = include_str!("regions.js");
 const SCRIPT: &str = include_str!("report.js");
@@ -137,6 +138,7 @@ pub fn render(title: &str, runs: &[ReportRun], figures: &[Figure]) -> String {
             ("plotly_version", &escape(&plotly_version)),
             ("data", &json::payload(runs, figures)),
             ("plotly", &plotly),
+            ("run", RUN),
             ("panels", PANELS),
             ("regions", REGIONS),
             ("script", SCRIPT),

@@ -10,7 +10,7 @@ const PANELS = [
     ],
     // A loss that falls by more than this shows only its end on a linear axis.
     first: run => run.span('log10_loss') > 30 ? 1 : 0,
-    caption: 'Should fall without end once the data are fitted. Only log₁₀ L is drawn: below 1e-308 the loss itself is no f64. '
+    caption: 'Should fall without end once the data are fitted. Only log₁₀ L is drawn: below 1e-323 the loss itself is 0 in f64. '
       + 'While the margin settles, ln(1/L) grows like ρᴸ: against ln ρ the log scale shows a straight line.',
   },
   {
@@ -69,7 +69,7 @@ const PANELS = [
       ['log', [/^kkt_delta/], 'δ', true],
       ['linear', [/^kkt_delta/], 'δ', false],
     ],
-    caption: 'Largest λₙ(qₙ/q_min − 1). Should fall like 1/ln(1/L) along gradient flow (Lyu & Li 2020, Lemma C.8).',
+    caption: 'Largest λₙ(qₙ/q_min − 1). Should fall at least like 1/ln(1/L) along gradient flow (Lyu & Li 2020, Lemma C.8).',
   },
   {
     id: 'accuracy', title: 'Accuracy',
@@ -82,7 +82,7 @@ const PANELS = [
       ['linear', [/^balance/], '', false],
       ['log', [/^balance/], '', true],
     ],
-    caption: 'Conserved by gradient flow on homogeneous layers: drift measures what finite steps add.',
+    caption: 'Conserved by ℓ2 gradient flow on homogeneous layers: drift measures what finite steps add.',
   },
 ];
 

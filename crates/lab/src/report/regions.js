@@ -71,7 +71,8 @@ const Regions = (() => {
     const title = document.createElement('figcaption');
     title.textContent = 'log₁₀ L = ' + String(level.log10_loss).replace('-', '−');
     figure.append(title);
-    const svg = node('svg', { width: LEFT + WIDTH + 6, height: height + 4 + BOTTOM, role: 'img', 'aria-label': title.textContent });
+    const size = [LEFT + WIDTH + 6, height + 4 + BOTTOM];
+    const svg = node('svg', { width: size[0], height: size[1], viewBox: '0 0 ' + size.join(' '), role: 'img', 'aria-label': title.textContent });
     // Nodes are the centres of pixels, so the image reaches half a cell over; the frame cuts that off.
     const clip = node('clipPath', { id: 'clip-' + picture.count }, svg);
     node('rect', { x: LEFT, y: 4, width: WIDTH, height }, clip);

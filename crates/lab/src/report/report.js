@@ -2,62 +2,21 @@
 (() => {
   const byId = id => document.getElementById(id);
   const data = JSON.parse(byId('data').textContent);
-  const decode = v => v === null ? NaN : v === 'inf' ? Infinity : v === '-inf' ? -Infinity : v;
-  const decodeAll = list => Float64Array.from(list, decode);
   const element = (name, attributes, ...inside) => {
     const made = document.createElement(name);
     for (const key in attributes) made.setAttribute(key, attributes[key]);
     made.append(...inside);
     return made;
   };
-  // JavaScript prints the shortest decimal that reads back as the same f64.
-  const exact = v => Number.isNaN(v) ? 'not measured' : String(v).replace('Infinity', '∞').replace(/^-/, '−');
   const plain = text => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
-
-  class Run {
-    constructor({ name, columns, regions }, index) {
-      this.name = name;
-      this.index = index;
-      this.shown = true;
-      this.names = columns.map(([column]) => column);
-      this.columns = new Map(columns.map(([column, v]) => [column, Array.isArray(v) ? decodeAll(v) : new Float64Array(v.n).fill(decode(v.all))]));
-      this.rows = Math.max(0, ...[...this.columns.values()].map(c => c.length));
-      if (regions) {
-        for (const level of regions.levels) { level.score = decodeAll(level.score); level.log10_loss = decode(level.log10_loss); }
-        for (const key of ['x', 'y']) regions[key] = decodeAll(regions[key]);
-        regions.points = regions.points.map(p => p.map(decode));
-      }
-      this.regions = regions;
-      this.derive('log10_loss', 'ln_loss', v => v / Math.LN10);
-      this.derive('ln_rho', 'rho', Math.log);
-      this.derive('decades', 'log10_loss', v => -v);
-      this.derive('one_minus_beta', 'beta', v => 1 - v);
-    }
-    // What follows from one measured column; never in the way of a measured one.
-    derive(name, from, f) {
-      if (!this.columns.has(name) && this.columns.has(from)) this.columns.set(name, this.columns.get(from).map(f));
-    }
-    measured(name) {
-      const column = this.columns.get(name);
-      return column !== undefined && column.some(v => !Number.isNaN(v));
-    }
-    span(name) {
-      const finite = Array.from(this.columns.get(name) || []).filter(Number.isFinite);
-      return finite.length ? finite.reduce((a, b) => Math.max(a, b)) - finite.reduce((a, b) => Math.min(a, b)) : 0;
-    }
-    flagged(row) {
-      const column = this.columns.get('precision');
-      return column !== undefined && column[row] > 0;
-    }
-  }
 
   const runs = data.runs.map((run, i) => new Run(run, i));
   const measured = name => runs.some(run => run.measured(name));
   const allNames = [...new Set(runs.flatMap(run => run.names))];
   const resolve = wanted => [...new Set(wanted.flatMap(w => w instanceof RegExp ? allNames.filter(n => w.test(n)) : [w]))].filter(measured);
   const DASHES = ['solid', 'dash', 'dot', 'dashdot', 'longdash', 'longdashdot'];
-  // More points than this of one kind are thinned: they mark a stretch, the hover tells every row.
-  const MARKS = 60;
+  // Marks that fit side by side on an axis. They mark a stretch; the hover tells of every row.
+  const MARKS = 45;
   let theme, printing = false;
 
   function readTheme() {
@@ -69,8 +28,8 @@
   }
 
   // Buttons of which one is on.
-  function choice(labels, initial, onChange) {
-    const box = element('div', { class: 'choice', role: 'radiogroup' });
+  function choice(labels, initial, onChange, name = 'View') {
+    const box = element('div', { class: 'choice', role: 'radiogroup', 'aria-label': name });
     const buttons = labels.map((label, i) => {
       const button = element('button', { type: 'button', role: 'radio' }, label);
       button.addEventListener('click', () => { select(i); onChange(i); });
@@ -95,9 +54,9 @@
       x.log = axes[i][3];
       const box = byId('x-scale');
       box.replaceChildren();
-      if (axes[i][4]) box.append(choice(['log', 'linear'], x.log ? 0 : 1, k => { x.log = k === 0; drawPanels(); }));
+      if (axes[i][4]) box.append(choice(['log', 'linear'], x.log ? 0 : 1, k => { x.log = k === 0; drawPanels(); }, 'Scale of the horizontal axis'));
     };
-    byId('x-choice').append(choice(axes.map(a => a[1]), 0, i => { pick(i); drawPanels(); }));
+    byId('x-choice').append(choice(axes.map(a => a[1]), 0, i => { pick(i); drawPanels(); }, 'Horizontal axis'));
     pick(0);
     document.querySelectorAll('[data-run]').forEach(chip => chip.addEventListener('click', () => {
       const run = runs[+chip.dataset.run];
@@ -111,7 +70,7 @@
     const notes = [], without = runs.filter(run => run.shown && !run.measured(x.axis[0]));
     if (without.length) notes.push('Not drawn, because ' + x.axis[1] + ' was not measured: ' + without.map(r => r.name).join(', ') + '.');
     const dropped = x.log ? runs.filter(r => r.shown && r.measured(x.axis[0])).reduce((sum, run) => sum + run.columns.get(x.axis[0]).filter(v => v <= 0).length, 0) : 0;
-    if (dropped) notes.push(dropped + (dropped === 1 ? ' row has ' : ' rows have ') + x.axis[2] + ' ≤ 0 and no place on a logarithmic axis.');
+    if (dropped) notes.push(dropped + (dropped === 1 ? ' row has ' : ' rows have ') + x.axis[1] + ' ≤ 0 and no place on a logarithmic axis.');
     if (runs.some(run => Array.from({ length: run.rows }, (_, i) => i).some(i => run.flagged(i)))) notes.push('Hollow circles: f64 no longer resolves the row (precision).');
     xNote.textContent = notes.join(' ');
   }
@@ -119,9 +78,14 @@
   // ---- curves
   const usable = (v, log) => Number.isFinite(v) && !(log && v <= 0);
 
-  function thin(list) {
-    const every = Math.ceil(list.length / MARKS);
-    return list.filter((_, i) => i % every === 0);
+  // Rows at least one mark apart along the axis.
+  function thin(list, xs) {
+    if (!list.length) return list;
+    const place = xs.map(v => x.log ? Math.log(v) : v), finite = place.filter(Number.isFinite);
+    const apart = (finite.reduce((a, b) => Math.max(a, b)) - finite.reduce((a, b) => Math.min(a, b))) / MARKS;
+    const kept = [list[0]];
+    for (const i of list) if (Math.abs(place[i] - place[kept[kept.length - 1]]) >= apart) kept.push(i);
+    return kept;
   }
 
   // Plotly puts these into selectors of CSS, so a column enters by its number.
@@ -160,7 +124,7 @@
       ...common, uid: id + kind, x: list.map(i => xs[i]), y: list.map(i => ys[i]), mode: 'markers', marker, hoverinfo: 'skip',
     });
     if (!few) points(isolated, '-isolated', { size: 4, color: style.colour });
-    points(thin(flagged), '-flagged', { size: 7, symbol: 'circle', color: theme.paper, line: { color: style.colour, width: 1.4 } });
+    points(thin(flagged, xs), '-flagged', { size: printing ? 4.5 : 7, symbol: 'circle', color: theme.paper, line: { color: style.colour, width: 1.4 } });
     return traces;
   }
 
@@ -199,6 +163,8 @@
     return {
       ...(log ? decades(traces, key) : {}),
       title: { text: title, standoff: 6, font: { size: printing ? 9 : 12 } }, type: log ? 'log' : 'linear', uirevision: revision,
+      // Plotly sets powers of ten a quarter larger than other labels.
+      tickfont: { size: (printing ? 8.5 : 11.5) / (log ? 1.2 : 1) },
       gridcolor: theme.grid, linecolor: theme.line, tickcolor: theme.line, zeroline: false, showline: true, ticks: 'outside', ticklen: 3,
       exponentformat: 'power', minexponent: 4, nticks: printing ? 5 : 7, automargin: true, minor: { showgrid: false },
     };
@@ -218,7 +184,7 @@
   function plot(panel, traces, xAxis, yAxis) {
     const width = printing ? 340 : panel.plot.clientWidth || 560;
     Plotly.react(panel.plot, traces, layout(width, xAxis, yAxis, traces.some(t => t.showlegend)), {
-      displaylogo: false, displayModeBar: printing ? false : 'hover', modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d', 'zoomIn2d', 'zoomOut2d'],
+      displaylogo: false, showTips: false, displayModeBar: printing ? false : 'hover', modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d', 'zoomIn2d', 'zoomOut2d'],
       toImageButtonOptions: { format: 'svg', filename: panel.id },
     });
   }
