@@ -1,2 +1,4 @@
-//! placeholder
+//! The lab (the crate page follows)
+
+pub mod report;
 pub mod source;
