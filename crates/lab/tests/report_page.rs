@@ -110,12 +110,17 @@ fn pages_of_every_shape_render_and_stay_small_beside_the_library() {
     first.regions = Some(regions());
     second.regions = Some(regions());
     let sweep: Vec<_> = (0..9).map(|i| run(&format!("seed={i}"), 60, 1.0 - 0.03 * f64::from(i))).collect();
+    let odd = "</script><b>\"'&{{data}} %{y} #.:/";
+    let mut hostile = run(odd, 40, 1.0);
+    hostile.columns.push((odd.into(), vec![1.0; 40]));
+    let odd_figure = Figure { id: odd.into(), title: odd.into(), x_label: odd.into(), ..figure() };
     let empty = ReportRun { name: "empty".into(), ..Default::default() };
     let pages = [
         ("one.html", render("Digits, even against odd", &[first.clone()], &[])),
         ("two.html", render("Two ways to the same margin", &[first, second], &[figure()])),
         ("long.html", render("5,000 rows", &[run("long", 5000, 1.0)], &[])),
         ("sweep.html", render("A sweep", &sweep, &[])),
+        ("hostile.html", render(odd, &[hostile.clone(), hostile], &[odd_figure])),
         ("empty.html", render("Nothing measured yet", &[empty], &[])),
     ];
     let library = render("", &[], &[]).len();

@@ -107,7 +107,7 @@ const Regions = (() => {
 
   function draw(runs, theme) {
     const section = document.getElementById('regions');
-    const shown = runs.filter(run => run.regions && run.regions.levels.length);
+    const shown = runs.filter(run => run.regions && run.regions.levels.length && run.regions.x.length > 1 && run.regions.y.length > 1);
     section.hidden = !shown.length;
     section.replaceChildren();
     if (!shown.length) return;

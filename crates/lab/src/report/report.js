@@ -236,7 +236,7 @@
     const { names, title, log } = panel.view;
     let infinite = 0, low = 0;
     const traces = curves(names, log, v => { if (Number.isFinite(v)) low++; else infinite++; });
-    plot(panel, traces, axis(x.axis[2], x.log, x.axis[0] + x.log, traces, 'x'), axis(title || (names.length === 1 ? names[0] : ''), log, names.join() + log, traces, 'y'));
+    plot(panel, traces, axis(x.axis[2], x.log, x.axis[0] + x.log, traces, 'x'), axis(title || (names.length === 1 ? plain(names[0]) : ''), log, names.join() + log, traces, 'y'));
     const notes = [];
     if (low) notes.push(low + (low === 1 ? ' value' : ' values') + ' ≤ 0');
     if (infinite) notes.push(infinite + ' infinite');

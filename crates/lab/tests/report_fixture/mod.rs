@@ -89,7 +89,7 @@ pub fn regions() -> Regions {
     };
     let point = |i: u32| {
         let x = -1.8 + 3.6 * (f64::from(i) * 0.618).fract();
-        let side = if i % 2 == 0 { 1.0 } else { -1.0 };
+        let side = if i.is_multiple_of(2) { 1.0 } else { -1.0 };
         [x, (1.6 * x).sin() * 0.7 + side * (0.35 + 0.5 * (f64::from(i) * 0.317).fract())]
     };
     Regions {
