@@ -9,7 +9,7 @@ use latephase_core::{Breakdown, Invalid, Iterate, Problem, RowSet, State, numeri
 use crate::cadence::CadenceState;
 use crate::error::Error;
 use crate::outcome::Outcome;
-use crate::stop::{Reached, Status, Stop};
+use crate::stop::{Status, Stop};
 
 /// Relative error of a margin's last digit, q_min·2⁻⁵², from which a row is flagged: weights of support vectors carry
 /// an error of that order.
@@ -168,10 +168,12 @@ impl Run {
     }
 
     fn ending(&self) -> Option<Outcome> {
-        let only_budget = !self.stop.has_target();
-        self.stop.reached(&self.status).map(|Reached { what, is_budget }| {
-            if is_budget && !only_budget { Outcome::OutOfSteps { what } } else { Outcome::Reached { what } }
-        })
+        let reached = self.stop.reached(&self.status)?;
+        let what = reached.to_string();
+        if reached.is_budget() && self.stop.has_target() {
+            return Some(Outcome::OutOfSteps { what });
+        }
+        Some(Outcome::Reached { what })
     }
 
     fn next_phase(&mut self) -> bool {
