@@ -1,0 +1,86 @@
+//! The two small quadratic programmes of the end of training, from Gram matrices alone.
+//!
+//! | programme | what it is for | here |
+//! |---|---|---|
+//! | min λᵀGλ over the simplex | the velocity of the flow where gradients of several pieces meet | [`MinNorm`] |
+//! | min ½λᵀGλ − bᵀλ over λ ≥ 0 | the multipliers that explain θ best by the gradients of the margins | [`Nnls`] |
+//!
+//! Both are active-set methods. They keep the members that carry weight (the *support*) and a Cholesky factor of
+//! the support's Gram matrix, which gains or loses one row at a time in O(m²) operations; a warm start from the
+//! last weights costs a few such changes. Nearly equal members are the normal case, not an accident: a member
+//! that depends on the support up to rounding is exchanged for one of its number and never joins it.
+//!
+//! Every answer carries a certificate computed from G itself, so an answer that rounding spoilt says so.
+
+// `!(a > b)` is meant: a comparison with NaN has to fall on the safe side.
+#![allow(clippy::neg_cmp_op_on_partial_ord)]
+
+mod factor;
+mod min_norm;
+mod nnls;
+mod support;
+
+pub use min_norm::{MinNorm, Solution};
+pub use nnls::{Fit, Nnls};
+
+/// A symmetric positive semidefinite matrix of inner products, borrowed row by row.
+#[derive(Clone, Copy, Debug)]
+pub struct Gram<'a> {
+    data: &'a [f64],
+    k: usize,
+    stride: usize,
+}
+
+impl<'a> Gram<'a> {
+    /// The leading `k` × `k` block of a row-major matrix whose rows start `stride` apart. Both triangles are read.
+    ///
+    /// # Panics
+    /// When `stride < k`, or `data` ends before the last row does.
+    pub fn new(data: &'a [f64], k: usize, stride: usize) -> Self {
+        let needed = if k == 0 { 0 } else { (k - 1) * stride + k };
+        assert!(stride >= k && data.len() >= needed, "{k} rows at stride {stride} in {} numbers", data.len());
+        Gram { data, k, stride }
+    }
+
+    /// Number of members.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// The inner products of member `i` with all.
+    pub fn row(&self, i: usize) -> &'a [f64] {
+        &self.data[i * self.stride..i * self.stride + self.k]
+    }
+
+    /// The squared norm of member `i`.
+    pub fn diagonal(&self, i: usize) -> f64 {
+        self.data[i * self.stride + i]
+    }
+
+    /// The largest squared norm, rounded down to a power of two: dividing by it is exact.
+    fn unit(&self) -> f64 {
+        let largest = (0..self.k).fold(0.0, |m, i| f64::max(m, self.diagonal(i)));
+        f64::from_bits(largest.to_bits() & 0x7ff0_0000_0000_0000).clamp(f64::MIN_POSITIVE, f64::MAX)
+    }
+}
+
+/// Inner product in eight interleaved partial sums: a fixed order that the compiler can vectorise.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
+    let tail: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
+    for (x, y) in a8.zip(b8) {
+        for i in 0..8 {
+            sums[i] += x[i] * y[i];
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = sums;
+    ((a + e) + (b + f)) + ((c + g) + (d + h)) + tail
+}
+
+/// y ← y + c·x.
+fn add_scaled(y: &mut [f64], c: f64, x: &[f64]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += c * x;
+    }
+}
