@@ -78,7 +78,8 @@ impl MinNorm {
         let k = gram.k();
         assert!(k > 0 && warm.len() <= k, "{k} members, {} warm weights", warm.len());
         self.norms.clear();
-        self.norms.extend((0..k).map(|i| gram.diagonal(i).max(0.0).sqrt()));
+        // Rounding may leave a square just below 0; a NaN has to stay one.
+        self.norms.extend((0..k).map(|i| if gram.diagonal(i) < 0.0 { 0.0 } else { gram.diagonal(i).sqrt() }));
         self.slopes.resize(k, 0.0);
         let shortest = shortest(&self.norms);
         if !(self.norms[shortest] > 0.0 && self.norms.iter().all(|n| n.is_finite())) {
