@@ -179,7 +179,7 @@ impl Run {
 
     fn ending(&self) -> Option<Outcome> {
         let reached = self.stop.reached(&self.status)?;
-        let what = reached.to_string();
+        let what = format!("{} = {}", reached.condition, crate::store::number(reached.target));
         if reached.is_budget() && self.stop.has_target() {
             return Some(Outcome::OutOfSteps { what });
         }
