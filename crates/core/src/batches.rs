@@ -40,9 +40,9 @@ impl Batches {
     /// A size of 0, or beyond the training set.
     pub fn check(&self, n: usize) -> Result<(), Invalid> {
         match self {
-            Batches::Shuffle { size, .. } | Batches::Fresh { size, .. } if *size == 0 || *size > n => {
-                Err(Invalid::new("batch.size", format!("{size} is not between 1 and the {n} training examples")))
-            }
+            Batches::Shuffle { size, .. } | Batches::Fresh { size, .. } if *size == 0 || *size > n => Err(
+                Invalid::new("batch.size", format!("{size} is not between 1 and the {n} training examples")),
+            ),
             _ => Ok(()),
         }
     }

@@ -100,6 +100,14 @@ macro_rules! catalogue {
                 match self { $($any::$ty(_) => $name,)+ $any::External(_) => "external" }
             }
 
+            /// The works behind this entry.
+            pub fn cite(&self) -> &'static [$crate::cite::Cite] {
+                match self {
+                    $($any::$ty(_) => <$ty as $crate::catalogue::Entry>::CITE,)+
+                    $any::External(_) => &[],
+                }
+            }
+
             /// A part in its initial state.
             pub fn build(&self) -> Box<dyn $trait> {
                 match self { $($any::$ty(part) => Box::new(part.clone()),)+ $any::External(make) => make() }

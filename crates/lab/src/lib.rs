@@ -3,8 +3,12 @@
 
 pub mod cadence;
 pub mod error;
+pub mod overrides;
+pub mod report;
+pub mod source;
 pub mod spec;
 pub mod stop;
+pub mod sweep_axes;
 
 pub use error::Error;
 pub use spec::Spec;

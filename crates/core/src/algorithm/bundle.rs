@@ -204,7 +204,8 @@ impl Algorithm for Bundle {
             return Err(Invalid::new("repel", format!("{} is not allowed; use 0 or more", self.repel)));
         }
         let Some(degree) = problem.model.degree().order() else {
-            let text = format!("the bundle rescales by the degree, and the model is {}", problem.model.degree());
+            let text =
+                format!("the bundle rescales by the degree, and the model is {}", problem.model.degree());
             return Err(Invalid::new("kind", text));
         };
         self.running = Some(Box::new(Running {
@@ -239,7 +240,8 @@ impl Algorithm for Bundle {
         let squared = run.squared * rho.powf(2.0 * (run.degree - 1.0));
         let length = squared.sqrt();
         if !(length > 0.0) {
-            let what = "the bundle of nearby gradients contains 0: no direction lowers the loss to first order";
+            let what =
+                "the bundle of nearby gradients contains 0: no direction lowers the loss to first order";
             return Err(Breakdown::Stationary { what: what.into() });
         }
         let h = run.h.min(kappa * rho / length);
@@ -331,7 +333,9 @@ impl Algorithm for Bundle {
         let [serious, null, repelled, current] = state.counters("counts")?;
         (run.serious, run.null, run.repelled, run.current) = (serious, null, repelled, current as usize);
         if let Some(member) = run.members.list.get(run.current) {
-            if member.cotangent.len() != run.field.cotangent.len() || member.unit.len() != run.field.direction.len() {
+            if member.cotangent.len() != run.field.cotangent.len()
+                || member.unit.len() != run.field.direction.len()
+            {
                 return Err(Invalid::new("members", "the checkpoint is of another problem"));
             }
         }

@@ -76,7 +76,11 @@ impl Members {
         }
         let k = self.list.len();
         let kept: Vec<usize> = (0..k).filter(|&i| keep[i]).collect();
-        self.gram = kept.iter().flat_map(|&i| kept.iter().map(move |&j| (i, j))).map(|(i, j)| self.gram[i * k + j]).collect();
+        self.gram = kept
+            .iter()
+            .flat_map(|&i| kept.iter().map(move |&j| (i, j)))
+            .map(|(i, j)| self.gram[i * k + j])
+            .collect();
         self.lambda = kept.iter().map(|&i| self.lambda[i]).collect();
         let mut at = 0;
         self.list.retain(|_| {
@@ -139,7 +143,11 @@ impl Members {
         let rows = |name: &str| -> Result<Vec<Vec<f64>>, Invalid> {
             let all = state.get(name)?;
             if k == 0 || all.len() % k != 0 || all.is_empty() {
-                return if k == 0 { Ok(vec![]) } else { Err(Invalid::new(name, "the bundle's arrays do not fit")) };
+                return if k == 0 {
+                    Ok(vec![])
+                } else {
+                    Err(Invalid::new(name, "the bundle's arrays do not fit"))
+                };
             }
             Ok(all.chunks(all.len() / k).map(<[f64]>::to_vec).collect())
         };

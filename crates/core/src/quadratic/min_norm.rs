@@ -5,8 +5,9 @@
 //! ⟨g_k, d⟩ ≥ ‖d‖² for all k; otherwise the worst offender joins, d moves towards the new affine minimiser, and
 //! members whose weight reaches 0 on the way leave. ‖d‖ falls with every corral, so none comes twice.
 //!
-//! # Accuracy    the gap is at most 1e-11·‖d‖², or a few roundings of Gλ where that is more; it is measured, so
-//!               members that f64 cannot tell apart show in it
+//! The gap ‖d‖² − min_k ⟨g_k, d⟩ ends below 1e-11·‖d‖², or a few roundings of Gλ where that is more. It is measured
+//! on G: members that f64 cannot tell apart show in it.
+//!
 //! # References  P. Wolfe, *Finding the nearest point in a polytope*, Mathematical Programming 11 (1976)
 
 use super::{Gram, add_scaled, support::Support};
@@ -77,9 +78,10 @@ impl MinNorm {
         let k = gram.k();
         assert!(k > 0 && warm.len() <= k, "{k} members, {} warm weights", warm.len());
         self.norms.clear();
-        self.norms.extend((0..k).map(|i| gram.diagonal(i).max(0.0).sqrt()));
+        // Rounding may leave a square just below 0; a NaN has to stay one.
+        self.norms.extend((0..k).map(|i| if gram.diagonal(i) < 0.0 { 0.0 } else { gram.diagonal(i).sqrt() }));
         self.slopes.resize(k, 0.0);
-        let shortest = (0..k).fold(0, |a, b| if gram.diagonal(b) < gram.diagonal(a) { b } else { a });
+        let shortest = shortest(&self.norms);
         if !(self.norms[shortest] > 0.0 && self.norms.iter().all(|n| n.is_finite())) {
             return self.vertex(gram, shortest);
         }
@@ -162,12 +164,12 @@ impl MinNorm {
         for _ in 0..10 * k + 50 {
             iterations += 1;
             let value = self.evaluate(gram);
-            let reach: f64 = NOISE
-                * self.support.ids.iter().zip(&self.weights).map(|(&i, w)| w * self.norms[i]).sum::<f64>();
+            let lengths = self.support.ids.iter().zip(&self.weights).map(|(&i, w)| w * self.norms[i]);
+            let reach = NOISE * lengths.sum::<f64>();
             let least = self.slopes.iter().fold(value, |m, s| f64::min(m, *s));
             if !(value.is_finite() && self.slopes.iter().all(|s| s.is_finite())) {
-                return self
-                    .vertex(gram, (0..k).fold(0, |a, b| if self.norms[b] < self.norms[a] { b } else { a }));
+                let shortest = shortest(&self.norms);
+                return self.vertex(gram, shortest);
             }
             let falls = value < norm_squared * (1.0 - 4.0 * f64::EPSILON);
             if falls || (value <= norm_squared && value - least < gap) {
@@ -275,6 +277,11 @@ impl MinNorm {
             self.descend();
         }
     }
+}
+
+/// The first of the shortest members; NaN is not short.
+fn shortest(norms: &[f64]) -> usize {
+    (0..norms.len()).fold(0, |a, b| if !(norms[b] >= norms[a]) && !norms[b].is_nan() { b } else { a })
 }
 
 /// Scales to sum 1; returns whether that was possible.
