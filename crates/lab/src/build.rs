@@ -104,7 +104,6 @@ pub fn build(spec: &Spec, lookup: &Lookup) -> Result<Built, Error> {
     Ok(Built { run, columns, files, truth, credit })
 }
 
-
 /// Reads a file looked up in the working directory, then under the data directory.
 fn read_file(name: &str, lookup: &Lookup) -> Result<(Vec<u8>, FileHash), Error> {
     let places = std::iter::once(lookup.working_dir.join(name))

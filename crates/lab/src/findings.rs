@@ -33,6 +33,20 @@ impl Columns {
     }
 }
 
+impl Columns {
+    /// A column where the loss first passes 10^`log10_loss`, linear in ln(1/𝓛) between looks; NaN where it never does.
+    pub fn at_level(&self, name: &str, log10_loss: f64) -> f64 {
+        let (loss, values) = (self.get("log10_loss"), self.get(name));
+        let Some(k) = loss.iter().position(|&l| l <= log10_loss) else { return f64::NAN };
+        if k == 0 || loss[k] == log10_loss {
+            return values.get(k).copied().unwrap_or(f64::NAN);
+        }
+        let (Some(a), Some(b)) = (values.get(k - 1), values.get(k)) else { return f64::NAN };
+        let part = (log10_loss - loss[k - 1]) / (loss[k] - loss[k - 1]);
+        a + part * (b - a)
+    }
+}
+
 /// The largest relative decrease of a column between consecutive looks from index `from` on; 0 if it never falls, NaN
 /// with fewer than two values.
 pub fn largest_relative_decrease(values: &[f64], from: usize) -> f64 {

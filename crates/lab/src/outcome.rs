@@ -93,7 +93,9 @@ impl Outcome {
             }
             Outcome::Failed { what } => format!("Failed: {what}."),
             Outcome::Interrupted { what } => {
-                format!("Interrupted ({what}); everything is saved, and `latephase resume` goes on from here.")
+                format!(
+                    "Interrupted ({what}); everything is saved, and `latephase resume` goes on from here."
+                )
             }
         }
     }

@@ -71,7 +71,8 @@ fn read_run(dir: &Path, problem: Option<&Problem>) -> Result<ReportRun, Error> {
 /// The score f/max|f| on a grid around the data, at the kept levels and at the end.
 fn regions(dir: &Path, spec: &Spec, problem: &Problem) -> Result<Option<Regions>, Error> {
     let data = &problem.train;
-    let points: Vec<[f64; 2]> = (0..data.n()).map(|i| [data.rows().row(i)[0], data.rows().row(i)[1]]).collect();
+    let points: Vec<[f64; 2]> =
+        (0..data.n()).map(|i| [data.rows().row(i)[0], data.rows().row(i)[1]]).collect();
     let axis = |k: usize| -> Vec<f64> {
         let values = points.iter().map(|p| p[k]);
         let (low, high) = values.fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(v), b.max(v)));
@@ -94,7 +95,9 @@ fn regions(dir: &Path, spec: &Spec, problem: &Problem) -> Result<Option<Regions>
         let Ok(outputs) = problem.outputs(&theta, Rows::new(&grid, 2)) else { continue };
         let k = problem.model.outputs();
         // Binary: f itself. Several classes: the first against the best of the others.
-        let score = outputs.chunks(k).map(|o| if k == 1 { o[0] } else { o[0] - o[1..].iter().fold(f64::MIN, |m, v| m.max(*v)) });
+        let score = outputs
+            .chunks(k)
+            .map(|o| if k == 1 { o[0] } else { o[0] - o[1..].iter().fold(f64::MIN, |m, v| m.max(*v)) });
         let score: Vec<f64> = score.collect();
         let top = score.iter().fold(0.0f64, |m, v| m.max(v.abs())).max(f64::MIN_POSITIVE);
         levels.push(RegionLevel { log10_loss, score: score.into_iter().map(|v| v / top).collect() });

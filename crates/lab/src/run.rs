@@ -86,8 +86,18 @@ pub struct Run {
 impl Run {
     /// The columns that the loop itself writes, before the probes'.
     pub const COLUMNS: [&'static str; 12] = [
-        "step", "epoch", "evaluations", "clock", "ln_time", "ln_loss", "log10_loss", "ln_loss_sum", "rho",
-        "ln_rho", "precision", "phase",
+        "step",
+        "epoch",
+        "evaluations",
+        "clock",
+        "ln_time",
+        "ln_loss",
+        "log10_loss",
+        "ln_loss_sum",
+        "rho",
+        "ln_rho",
+        "precision",
+        "phase",
     ];
 
     /// Runs to an outcome.
@@ -169,7 +179,7 @@ impl Run {
 
     fn ending(&self) -> Option<Outcome> {
         let reached = self.stop.reached(&self.status)?;
-        let what = reached.to_string();
+        let what = format!("{} = {}", reached.condition, crate::store::number(reached.target));
         if reached.is_budget() && self.stop.has_target() {
             return Some(Outcome::OutOfSteps { what });
         }
@@ -275,7 +285,8 @@ impl Run {
             probe.load(&state.part(&format!("probe.{k}")))?;
         }
         self.cadence.load(&state.part("cadence"))?;
-        [self.status.ln_loss, self.status.kkt_epsilon, self.status.direction_speed] = state.numbers("status")?;
+        [self.status.ln_loss, self.status.kkt_epsilon, self.status.direction_speed] =
+            state.numbers("status")?;
         let [phase, kept, looked, epoch] = state.counters("loop")?;
         (self.phase, self.kept, self.looked) = (phase as usize, kept as usize, looked == 1);
         self.status.epoch = epoch;

@@ -34,7 +34,7 @@ pub struct Options<'a> {
     /// Where data files are looked for.
     pub lookup: Lookup,
     /// Told of every look and, now and then, of every step.
-    pub progress: &'a mut dyn Progress,
+    pub progress: &'a mut (dyn Progress + Send),
 }
 
 /// Someone who watches a run.
@@ -193,8 +193,7 @@ fn drive(
         // From the first moment on there is something to resume from.
         recorder.checkpoint(run.save())?;
     }
-    // The loop is not Send (the progress may be anything), so it stays here and only evaluations use the pool.
-    let outcome = install(&pool, || run.go(&mut recorder))?;
+    let outcome = pool.install(|| run.go(&mut recorder))?;
     let seconds = started.elapsed().as_secs_f64();
     let timings = recorder.timings;
     let store = recorder.store;
@@ -230,11 +229,6 @@ fn drive(
     let report = page::of_run(&dir, &run.problem)?;
     store.write("report.html", report.as_bytes())?;
     Ok(Finished { dir, outcome, seconds, manifest })
-}
-
-/// Runs `work` on this thread with evaluations on `pool`.
-fn install<T>(pool: &rayon::ThreadPool, work: impl FnOnce() -> T) -> T {
-    pool.in_place_scope(|_| work())
 }
 
 fn counts(run: &Run) -> serde_json::Value {

@@ -17,7 +17,7 @@
 //! assert_eq!(spec.stop.log10_loss, Some(-1000.0));
 //!
 //! let error = Spec::parse(&text.replace("l2", "l-inf"), "spec.toml", &[]).unwrap_err();
-//! assert!(error.to_string().starts_with("spec.toml:5:38: unknown norm `l-inf` in algorithm.norm"));
+//! assert!(error.to_string().starts_with("spec.toml:5:37: unknown norm `l-inf` in algorithm.norm"));
 //! ```
 
 mod check;

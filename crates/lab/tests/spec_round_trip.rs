@@ -8,6 +8,7 @@ use latephase_core::norm::AnyNorm;
 use latephase_core::pace::AnyPace;
 use latephase_core::probe::AnyProbe;
 use latephase_lab::Spec;
+use latephase_lab::recipe;
 use latephase_lab::source::Source;
 use latephase_lab::sweep_axes;
 use proptest::prelude::*;
@@ -67,6 +68,20 @@ fn every_example_of_every_catalogue_survives_its_resolved_text() {
     }
     let phases = "[{ kind = \"bundle\", repel = inf, until = { ln_rho = 3 } }, \"flow\"]";
     round_trips(&spec(data, model, loss, phases, probes));
+}
+
+#[test]
+fn every_run_of_every_recipe_survives_its_resolved_text() {
+    for text in recipe::LIST {
+        let recipe = recipe::find(text.name).unwrap_or_else(|e| panic!("{e}"));
+        for quick in [false, true] {
+            recipe
+                .runs(quick)
+                .unwrap_or_else(|e| panic!("{e}"))
+                .iter()
+                .for_each(|(_, spec)| round_trips(spec));
+        }
+    }
 }
 
 #[test]
@@ -154,7 +169,7 @@ proptest! {
     #[test]
     fn no_text_makes_reading_panic(text in nearly(), over in nearly()) {
         let _ = Spec::parse(&text, "spec.toml", &[]);
-        let _ = Spec::parse(&text, "spec.toml", &[over.clone()]);
+        let _ = Spec::parse(&text, "spec.toml", std::slice::from_ref(&over));
         let _ = Spec::parse(Spec::init_text(), "spec.toml", &[over.clone(), over.clone()]);
         let _ = sweep_axes::points(&[over, text]);
     }
@@ -177,7 +192,7 @@ proptest! {
     #[test]
     fn an_override_of_any_key_says_so_when_it_is_wrong(key in "[a-z]{1,8}(\\.[a-z]{1,8}){0,3}", value in "[ -~]{0,8}") {
         let over = format!("{key}={value}");
-        if let Err(error) = Spec::parse(Spec::init_text(), "spec.toml", &[over.clone()]) {
+        if let Err(error) = Spec::parse(Spec::init_text(), "spec.toml", std::slice::from_ref(&over)) {
             let text = error.to_string();
             prop_assert!(text.contains(&over), "{text}");
         }

@@ -7,7 +7,8 @@ use latephase_lab::stop::{Status, Stop};
 
 #[test]
 fn each_condition_is_named_when_it_holds_and_only_then() {
-    let cases: [(&str, Stop, fn(&mut Status, f64), f64, f64); 8] = [
+    type Case = (&'static str, Stop, fn(&mut Status, f64), f64, f64);
+    let cases: [Case; 8] = [
         ("steps", Stop { steps: Some(10), ..Stop::default() }, |s, v| s.step = v as u64, 9.0, 10.0),
         ("epochs", Stop { epochs: Some(3), ..Stop::default() }, |s, v| s.epoch = v as u64, 2.0, 3.0),
         (

@@ -82,7 +82,8 @@ impl Store {
                     continue;
                 }
             };
-            let [length] = state.counters("rows").map_err(|e| Error::usage(format!("{}: {e}", path.display())))?;
+            let [length] =
+                state.counters("rows").map_err(|e| Error::usage(format!("{}: {e}", path.display())))?;
             let rows_path = dir.join("rows.csv");
             let open = OpenOptions::new().append(true).open(&rows_path);
             let rows = open.map_err(|e| Error::io(&rows_path, "open", e))?;

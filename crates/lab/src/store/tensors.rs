@@ -81,6 +81,19 @@ pub fn read_state(bytes: &[u8]) -> Result<(State, String), Complaint> {
     Ok((state, meta))
 }
 
+/// Reads every F64 tensor of a file, one after the other in the order of their names: θ without its layout.
+///
+/// # Errors
+/// When the bytes are no safetensors file.
+pub fn read_flat(bytes: &[u8]) -> Result<Vec<f64>, Complaint> {
+    let (state, _) = read_state(bytes)?;
+    let numbers = state.arrays.into_values().filter_map(|a| match a {
+        Array::F64(v) => Some(v),
+        Array::U64(_) => None,
+    });
+    Ok(numbers.flatten().collect())
+}
+
 /// Reads θ for a layout: every block must be there under its name and in its shape, as F64 or F32.
 ///
 /// # Errors
