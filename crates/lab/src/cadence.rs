@@ -55,7 +55,7 @@ pub struct CadenceState {
 
 /// The cell of x ≥ 1 in a log-spaced grid. The shift keeps 10^k at the start of its cell whatever log10 rounds to.
 fn log_cell(x: f64, per_decade: u32) -> f64 {
-    if per_decade == 0 || !(x >= 1.0) {
+    if per_decade == 0 || x.is_nan() || x < 1.0 {
         return f64::NEG_INFINITY;
     }
     (f64::from(per_decade) * x.log10() + 1e-9).floor()

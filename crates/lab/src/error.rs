@@ -6,6 +6,10 @@ use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
+use latephase_core::Invalid;
+
+use crate::source::SourceError;
+
 /// What went wrong, with the place where it can be mended.
 ///
 /// Display says what was given, what is allowed and the nearest valid choice; the cause beneath it, such as the
@@ -32,10 +36,13 @@ enum Kind {
     Io { path: PathBuf, action: &'static str, source: io::Error },
     #[error("{0}")]
     Usage(String),
+    #[error("{0}")]
+    Content(String),
 }
 
 impl Error {
-    /// A spec that is wrong at `location`: `spec.toml:7:10`, or an override.
+    /// A spec that is wrong at `location`: `spec.toml:7:10`, an override, or the dotted path of a setting, which
+    /// [`Spec::locate`](crate::Spec::locate) turns into one of these.
     pub fn spec(location: impl Display, message: impl Display) -> Self {
         Error(Box::new(Kind::Spec { location: location.to_string(), message: message.to_string() }))
     }
@@ -48,6 +55,11 @@ impl Error {
     /// A call that makes no sense: arguments, or a run directory that is not what it should be.
     pub fn usage(message: impl Display) -> Self {
         Error(Box::new(Kind::Usage(message.to_string())))
+    }
+
+    /// A file that was read and is not what it should be; the message names it.
+    pub fn content(message: impl Display) -> Self {
+        Error(Box::new(Kind::Content(message.to_string())))
     }
 
     /// Whether a spec, or an override of it, is wrong.
@@ -65,6 +77,21 @@ impl Error {
         matches!(*self.0, Kind::Usage(_))
     }
 
+    /// Whether a data file, a checkpoint or a record is not what it should be.
+    pub fn is_content(&self) -> bool {
+        matches!(*self.0, Kind::Content(_))
+    }
+
+    /// The setting that is wrong, where the location is a dotted path of a spec.
+    pub(crate) fn setting(&self) -> Option<Invalid> {
+        match &*self.0 {
+            Kind::Spec { location, message } if !location.contains([':', ' ']) => {
+                Some(Invalid::new(location, message))
+            }
+            _ => None,
+        }
+    }
+
     /// The message and all its causes, joined by colons: what a person should be shown.
     pub fn report(&self) -> String {
         let mut text = self.to_string();
@@ -75,5 +102,17 @@ impl Error {
             cause = error.source();
         }
         text
+    }
+}
+
+impl From<SourceError> for Error {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Setting { field, message } if field.is_empty() => Error::spec("data", message),
+            SourceError::Setting { field, message } => Error::spec(format!("data.{field}"), message),
+            SourceError::NotFound { .. } => Error::spec("data", error),
+            SourceError::Io { path, source } => Error::io(path, "read", source),
+            SourceError::Format { .. } => Error::content(error),
+        }
     }
 }

@@ -7,6 +7,7 @@ pub mod error;
 pub mod expect;
 pub mod findings;
 pub mod outcome;
+pub mod overrides;
 pub mod page;
 pub mod recipe;
 pub mod report;
@@ -17,6 +18,7 @@ pub mod spec;
 pub mod stop;
 pub mod store;
 pub mod summary;
+pub mod sweep_axes;
 
 pub use error::Error;
 pub use spec::Spec;

@@ -1,21 +1,49 @@
 //! The spec: everything that determines a run, as plain data.
 //!
 //! Command line, recipes and tests all enter through it. See [`Spec`] for its keys.
+//!
+//! # Examples
+//! An override reaches any key, and a wrong one is shown where it stands:
+//! ```
+//! use latephase_lab::Spec;
+//! let text = r#"
+//! data = "two-points"
+//! model = "linear"
+//! loss = "logistic"
+//! algorithm = { kind = "flow", norm = "l2" }
+//! stop = { log10_loss = -100 }
+//! "#;
+//! let spec = Spec::parse(text, "spec.toml", &["stop.log10_loss=-1000".into()]).unwrap();
+//! assert_eq!(spec.stop.log10_loss, Some(-1000.0));
+//!
+//! let error = Spec::parse(&text.replace("l2", "l-inf"), "spec.toml", &[]).unwrap_err();
+//! assert!(error.to_string().starts_with("spec.toml:5:37: unknown norm `l-inf` in algorithm.norm"));
+//! ```
 
+mod check;
+mod complaint;
+mod origin;
 mod phases;
-mod placeholder;
+mod read;
+mod resolved;
 
 use latephase_core::loss::AnyLoss;
 use latephase_core::model::AnyModel;
+use latephase_core::probe::AnyProbe;
 use serde::{Deserialize, Serialize};
 
 use crate::cadence::Cadence;
+use crate::source::Source;
 use crate::stop::Stop;
 
+pub use origin::Origin;
 pub use phases::Phase;
-pub use placeholder::{AnyProbe, Source};
 
-/// A run, in full. Two equal specs give the same bytes.
+pub(crate) use complaint::{Complaint, choices};
+pub(crate) use origin::Applied;
+pub(crate) use phases::resolve as resolve_phases;
+
+/// A run, in full. Two specs with the same resolved text give the same bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
@@ -45,6 +73,9 @@ pub struct Spec {
     /// What is measured at a look; everything by default.
     #[serde(default = "every_probe")]
     pub probes: Vec<AnyProbe>,
+    /// Where the settings were written, for messages.
+    #[serde(skip)]
+    pub origin: Origin,
 }
 
 /// Where θ is kept on the way, in `snapshots/`.

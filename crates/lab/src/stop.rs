@@ -128,6 +128,11 @@ impl Stop {
         *self == Stop::default()
     }
 
+    /// Whether there is a place to arrive at, as opposed to budgets only.
+    pub fn has_target(&self) -> bool {
+        !Stop { steps: None, epochs: None, ..self.clone() }.is_empty()
+    }
+
     /// Whether the columns of the KKT probe have to be known to decide.
     pub fn needs_kkt(&self) -> bool {
         self.kkt_epsilon.is_some()

@@ -17,6 +17,12 @@ pub struct Phase {
     pub until: Option<Stop>,
 }
 
+impl From<AnyAlgorithm> for Phase {
+    fn from(algorithm: AnyAlgorithm) -> Self {
+        Phase { algorithm, until: None }
+    }
+}
+
 impl Phase {
     fn from_value(mut value: toml::Value) -> Result<Self, String> {
         let until = match &mut value {
@@ -29,8 +35,10 @@ impl Phase {
                 Some(settings(table).map_err(|message| at_path("until", &message))?)
             }
             Some(other) => {
-                let found = other.type_str();
-                return Err(format!("@until@expected a table of conditions, found {found}"));
+                return Err(format!(
+                    "@until@a condition is a table such as {{ steps = 1000 }}, not {}",
+                    other.type_str()
+                ));
             }
         };
         let algorithm = AnyAlgorithm::deserialize(value).map_err(|e| e.message().to_owned())?;
@@ -43,6 +51,19 @@ impl Phase {
             table.insert("until".into(), toml::Value::try_from(until)?);
         }
         Ok(value)
+    }
+}
+
+/// The same value with every setting written out, where it is valid.
+pub(crate) fn resolve(value: toml::Value) -> Option<toml::Value> {
+    let whole = |value| Phase::from_value(value).ok()?.to_value().ok();
+    match value {
+        // Each phase for itself: one that is not valid yet must not hide the others.
+        toml::Value::Array(list) => {
+            let none = || toml::Value::Table(toml::Table::new());
+            Some(list.into_iter().map(|v| whole(v).unwrap_or_else(none)).collect::<Vec<_>>().into())
+        }
+        value => whole(value),
     }
 }
 
