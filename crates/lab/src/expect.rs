@@ -131,7 +131,8 @@ pub fn compare(expect: &Expect, dirs: &[(String, PathBuf)]) -> Result<Compared, 
         t.at_least.map(|f| ours >= value * f),
     ];
     let judged: Vec<bool> = judged.into_iter().flatten().collect();
-    let held = (!judged.is_empty() && ours.is_finite() && value.is_finite()).then(|| judged.iter().all(|h| *h));
+    let held =
+        (!judged.is_empty() && ours.is_finite() && value.is_finite()).then(|| judged.iter().all(|h| *h));
     let bound = match (t.at_most, t.at_least) {
         (Some(f), None) => format!("<= {}", plain(value * f)),
         (None, Some(f)) => format!(">= {}", plain(value * f)),

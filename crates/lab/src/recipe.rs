@@ -214,9 +214,8 @@ pub fn run(
         let lookup = &options.lookup;
         let places = [Some(&lookup.working_dir), lookup.data_dir.as_ref()];
         if !places.into_iter().flatten().any(|dir| dir.join(needed).exists()) {
-            result.skipped = Some(format!(
-                "{needed} is neither in the working directory nor under LATEPHASE_DATA"
-            ));
+            result.skipped =
+                Some(format!("{needed} is neither in the working directory nor under LATEPHASE_DATA"));
             return Ok(result);
         }
     }

@@ -127,7 +127,7 @@ pub fn read_manifest(dir: &Path) -> Result<Option<serde_json::Value>, Error> {
 /// # Errors
 /// What is wrong with the spec or the data, or what could not be written.
 pub fn begin(spec: &Spec, dir: &Path, options: Options<'_>) -> Result<Finished, Error> {
-    let built = build(spec, &options.lookup)?;
+    let built = build(spec, &options.lookup).map_err(|e| spec.locate(e))?;
     let text = resolved_text(spec, &built)?;
     let store = Store::create(dir, &text, &built.columns)?;
     drive(spec, built, store, options, true)
@@ -139,7 +139,7 @@ pub fn begin(spec: &Spec, dir: &Path, options: Options<'_>) -> Result<Finished, 
 /// When the directory holds no resumable run, or cannot be written.
 pub fn resume(dir: &Path, options: Options<'_>) -> Result<Finished, Error> {
     let spec = read_spec(dir)?;
-    let mut built = build(&spec, &options.lookup)?;
+    let mut built = build(&spec, &options.lookup).map_err(|e| spec.locate(e))?;
     let (store, state) = Store::reopen(dir)?;
     built.run.load(&state).map_err(|e| Error::usage(format!("{}: {e}", dir.display())))?;
     drive(&spec, built, store, options, false)
