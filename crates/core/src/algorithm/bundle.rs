@@ -158,7 +158,7 @@ impl Running {
     /// Finds the minimum-norm element and aggregates the field of the current iterate from it.
     fn solve(&mut self, rho: f64) {
         let k = self.members.list.len();
-        let solution = self.solver.solve(Gram::new(&self.members.gram, k, k), &self.members.lambda);
+        let solution = self.solver.solve(Gram::new(&self.members.gram, k, k), &[], &self.members.lambda);
         self.squared = solution.norm_squared;
         self.members.lambda.copy_from_slice(solution.lambda);
         self.aggregate(rho);
