@@ -5,9 +5,12 @@
 //! ⟨g_k, d⟩ ≥ ‖d‖² for all k; otherwise the worst offender joins, d moves towards the new affine minimiser, and
 //! members whose weight reaches 0 on the way leave. ‖d‖ falls with every corral, so none comes twice.
 //!
-//! # Accuracy    the gap is at most 1e-11·‖d‖², or a few roundings of Gλ where that is more; it is measured, so
-//!               members that f64 cannot tell apart show in it
-//! # References  P. Wolfe, *Finding the nearest point in a polytope*, Mathematical Programming 11 (1976)
+//! # Accuracy
+//! The gap is at most 1e-11·‖d‖², or a few roundings of Gλ where that is more; it is measured, so members that f64
+//! cannot tell apart show in it.
+//!
+//! # References
+//! P. Wolfe, *Finding the nearest point in a polytope*, Mathematical Programming 11 (1976)
 
 use super::{Gram, add_scaled, support::Support};
 use crate::Invalid;
