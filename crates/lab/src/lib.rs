@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod cadence;
+pub mod compare;
 pub mod error;
 pub mod expect;
 pub mod findings;
@@ -18,6 +19,7 @@ pub mod spec;
 pub mod stop;
 pub mod store;
 pub mod summary;
+pub mod sweep;
 pub mod sweep_axes;
 
 pub use error::Error;
