@@ -156,7 +156,7 @@ fn written(key: &str, name: &str, body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use latephase_core::model::Init;
-    use latephase_core::model::layer::activation::Nonlinearity;
+    use latephase_core::model::layer::Nonlinearity;
 
     use super::*;
 
