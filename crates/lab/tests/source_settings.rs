@@ -114,6 +114,10 @@ fn settings_that_do_not_fit_each_other_are_refused_before_anything_is_read() {
             "kind = 'gaussian-margin', n = 5, dim = 2, margin = 1, support = 6",
             "@support@6 support vectors among 5 examples",
         ),
+        (
+            "kind = 'gaussian-margin', n = 5, dim = 2, margin = 1e-9",
+            "@margin@0.000000001 is less than a millionth of `spread`: rounding would blur it",
+        ),
         ("kind = 'xor-parity', dim = 1", "@dim@1 given, at least 2 needed"),
         (
             "kind = 'xor-parity', dim = 40",

@@ -225,6 +225,13 @@ fn points_that_no_hyperplane_through_the_origin_separates_have_no_linear_margin(
 }
 
 #[test]
+fn points_of_very_different_lengths_keep_their_margin() {
+    // The nearest point of the segment from (1e20, 0) to (1e-20, 0) is its far end; the margin is no rounding error.
+    let far = load("kind = 'two-points'\npositive = [1e20, 0]\nnegative = [-1e-20, 0]").truth.unwrap();
+    assert_eq!((far.margin_l2, far.direction), (Some(1e-20), Some(vec![1.0, 0.0])));
+}
+
+#[test]
 fn the_teacher_keeps_its_margin_on_both_sets_and_labels_both_classes() {
     let text = "kind = 'teacher-student'\nn = 200\ndim = 10\nwidth = 8\nmargin = 0.05\ntest = 100";
     for inputs in ["gaussian", "sphere"] {
