@@ -151,7 +151,7 @@ fn a_missing_key_is_shown_at_its_table() {
         &message("pace = { kind = \"unit-decrease\", eta = 0.02 }\n", ""),
         "spec.toml:9:1: missing key `pace` in algorithm",
     );
-    starts(&message("kind = \"stepped\"\n", ""), "spec.toml:9:1: algorithm: a algorithm needs `kind = …`");
+    starts(&message("kind = \"stepped\"\n", ""), "spec.toml:9:1: algorithm: an algorithm needs `kind = …`");
 }
 
 #[test]

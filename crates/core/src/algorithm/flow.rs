@@ -2,7 +2,10 @@
 //!
 //! Embedded Runge–Kutta pairs; a step is kept when the estimated local error is at most rtol·‖θ‖. Where the field is
 //! discontinuous (ReLU kinks, ties, l1 and l∞ everywhere) no step size satisfies an error bound of higher order: the
-//! steps shrink for good, and the flow ends with the outcome *chattering* instead of crawling on.
+//! steps shrink for good, and the flow ends with the outcome *chattering* instead of crawling on. Two signs have to
+//! come together: ln 𝓛 hardly falls, and θ hardly moves. Late in training θ moves by 1/ρ^L of itself in a step while ln 𝓛
+//! falls by 1; on a plateau ln 𝓛 stands still while θ moves; neither chatters. Where moving by all of ‖θ‖ would not lower
+//! ln 𝓛 either (data that cannot be separated, an example that no active neuron sees), the point is stationary.
 
 use std::sync::Arc;
 
@@ -62,6 +65,9 @@ const DORMAND_PRINCE: Coefficients = Coefficients {
 /// How many kept steps the chattering test looks back over.
 const WINDOW: u64 = 200;
 
+/// A relative slope ρ‖g‖⋆ below this is flat. At the kinks and ties of the late phase it is at least L·Σ w q, and large.
+const FLAT: f64 = 0.1;
+
 /// Steepest flow in a norm.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,7 +81,8 @@ pub struct Flow {
     /// Local error allowed in a step, relative to ‖θ‖₂; 1e-6 by default.
     #[serde(default = "millionth")]
     pub rtol: f64,
-    /// Mean fall of ln 𝓛 per kept step, over 200 steps, below which the flow is said to chatter; √rtol/10 by default.
+    /// The flow is said to chatter when, over 200 kept steps, both the mean fall of ln 𝓛 and the mean ‖Δθ‖/‖θ‖ of a step
+    /// are below this; √rtol/10 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<f64>,
     #[serde(skip)]
@@ -93,8 +100,8 @@ struct Running {
     error: f64,
     kept: u64,
     refused: u64,
-    /// Kept steps and fall of ln 𝓛 in the current window.
-    window: (u64, f64),
+    /// Kept steps, fall of ln 𝓛 and relative motion of θ in the current window.
+    window: (u64, f64, f64),
 }
 
 impl Flow {
@@ -149,8 +156,9 @@ impl Algorithm for Flow {
         }
         loop {
             let h = run.h;
-            if h * norm(&first) < 1e-15 * rho {
-                return Err(Breakdown::Chattering { step: h * norm(&first) / rho, floor: 1e-15 });
+            let motion = h * norm(&first) / rho;
+            if motion < 1e-15 {
+                return Err(Breakdown::Chattering { step: motion, floor: 1e-15 });
             }
             let mut stages = vec![first.clone()];
             let mut last = None;
@@ -195,12 +203,21 @@ impl Algorithm for Flow {
             run.error += error;
             run.window.0 += 1;
             run.window.1 += eval.ln_loss - reached.ln_loss;
+            run.window.2 += motion;
             at.move_to(theta, Some((&RowSet::Full, Arc::clone(&reached))));
             at.clocks.advance(h, h.ln() - eval.ln_loss);
             at.clocks.epoch += 1;
             if run.window.0 == WINDOW {
-                let mean = run.window.1 / WINDOW as f64;
-                run.window = (0, 0.0);
+                let mean = (run.window.1 / WINDOW as f64).max(run.window.2 / WINDOW as f64);
+                run.window = (0, 0.0, 0.0);
+                if mean < floor && slope * rho < FLAT {
+                    let what = format!(
+                        "moving theta by its own length lowers ln of the loss by {:.1e} to first order; the model cannot \
+                         separate the data, or an example is out of reach of every active neuron",
+                        slope * rho
+                    );
+                    return Err(Breakdown::Stationary { what });
+                }
                 if mean < floor {
                     return Err(Breakdown::Chattering { step: mean, floor });
                 }
@@ -221,14 +238,14 @@ impl Algorithm for Flow {
     fn save(&self) -> State {
         let r = self.running.as_ref().expect("begin comes before save");
         let mut state = State::default();
-        state.put("numbers", &[r.h, r.error, r.window.1]);
+        state.put("numbers", &[r.h, r.error, r.window.1, r.window.2]);
         state.put_counts("counts", &[r.kept, r.refused, r.window.0]);
         state
     }
 
     fn load(&mut self, state: &State) -> Result<(), Invalid> {
         let r = self.running.as_mut().expect("begin comes before load");
-        [r.h, r.error, r.window.1] = state.numbers("numbers")?;
+        [r.h, r.error, r.window.1, r.window.2] = state.numbers("numbers")?;
         [r.kept, r.refused, r.window.0] = state.counters("counts")?;
         Ok(())
     }

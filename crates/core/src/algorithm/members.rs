@@ -34,6 +34,8 @@ pub(super) struct Member {
     pub euler: f64,
     /// ⟨ĝ_k, u⟩ at the current u.
     pub along: f64,
+    /// |e_k| at the current iterate, in units of F.
+    pub error: f64,
     /// An upper bound of ‖u_k − u‖.
     pub reach: f64,
 }
@@ -166,6 +168,7 @@ impl Members {
             euler: n[1],
             along: n[2],
             reach: n[3],
+            error: 0.0,
         });
         Ok(Members { list: list.collect(), gram, lambda })
     }

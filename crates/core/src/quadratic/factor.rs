@@ -4,7 +4,8 @@
 //! a row of A deletes that row of L and rotates the rest back to a triangle (Givens; backward stable, since it
 //! adds a square and subtracts none).
 //!
-//! # References  Lawson & Hanson, *Solving Least Squares Problems* (1974), chapter 24
+//! # References
+//! Lawson & Hanson, *Solving Least Squares Problems* (1974), chapter 24
 
 use super::{add_scaled, dot};
 

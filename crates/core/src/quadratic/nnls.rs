@@ -6,7 +6,8 @@
 //! Lawson and Hanson's algorithm: the member that points most sharply along the residual joins; the weights move
 //! towards the least-squares solution on the support, and members whose weight reaches 0 on the way leave.
 //!
-//! # References  Lawson & Hanson, *Solving Least Squares Problems* (1974), chapter 23
+//! # References
+//! Lawson & Hanson, *Solving Least Squares Problems* (1974), chapter 23
 
 use super::{Gram, add_scaled, support::Support};
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::SourceError;
 
 /// A file unpacked or not larger than this is not a data set for this laboratory (4 GiB).
-const LIMIT: u64 = 1 << 32;
+pub(super) const LIMIT: u64 = 1 << 32;
 
 /// Where relative paths are looked up: the working directory, then `LATEPHASE_DATA`.
 #[derive(Clone, Debug, PartialEq, Eq)]

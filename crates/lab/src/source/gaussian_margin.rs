@@ -60,6 +60,12 @@ impl Kind for GaussianMargin {
                 return Err(Invalid::new(field, format!("{value} is not between 1e-100 and 1e100")));
             }
         }
+        // Across u the points carry rounding errors of about 2⁻⁵³·spread, which must stay far below the margin.
+        if self.margin < 1e-6 * self.spread {
+            let message =
+                format!("{} is less than a millionth of `spread`: rounding would blur it", self.margin);
+            return Err(Invalid::new("margin", message));
+        }
         let support = self.support.unwrap_or(1);
         check_at_least("support", support, 1)?;
         if support > self.n {

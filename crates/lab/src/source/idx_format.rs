@@ -6,7 +6,7 @@
 use std::io::Read;
 
 use super::SourceError;
-use super::files::{contents, corrupted};
+use super::files::{LIMIT, contents, corrupted};
 
 /// The images of one file, row after row.
 pub(super) struct Images {
@@ -62,8 +62,11 @@ fn read<const D: usize>(bytes: &[u8], file: &str, what: &str) -> Result<([usize;
         return Err(wrong(format!("it declares {spelled} bytes, which no file can hold")));
     };
     let mut body = Vec::new();
-    reader.take(limit).read_to_end(&mut body).map_err(|e| corrupted(file, &e))?;
+    reader.take(limit.min(LIMIT + 1)).read_to_end(&mut body).map_err(|e| corrupted(file, &e))?;
     let found = body.len() as u64;
+    if found > LIMIT {
+        return Err(wrong(format!("unpacks to more than the {LIMIT} bytes allowed")));
+    }
     if found >= limit {
         return Err(wrong(format!("more bytes follow than the {spelled} it declares")));
     }

@@ -60,8 +60,8 @@ impl Kind for TeacherStudent {
     const EXAMPLE: &'static str = "n = 20\ndim = 5";
     const CITE: &'static [&'static str] =
         &["N. Tsilivis, E. Gronich, G. Vardi, J. Kempe, Flavors of margin: \
-        implicit bias of steepest descent in homogeneous neural networks, arXiv 2410.22069, section 5 \
-        (sparse teachers)"];
+        implicit bias of steepest descent in homogeneous neural networks, arXiv 2410.22069, \
+        Figs. 1 and 4 (sparse teachers)"];
 
     fn check(&self) -> Result<(), Invalid> {
         check_at_least("n", self.n, 1)?;

@@ -68,12 +68,18 @@ impl TwoPoints {
         let global = (dot(p, q) <= 0.0 && norm(p) > 0.0 && norm(q) > 0.0)
             .then(|| 1.0 / (1.0 / norm(p) + 1.0 / norm(q)));
         let side: Vec<f64> = p.iter().zip(q).map(|(p, q)| p + q).collect();
-        // The nearest point of the segment is p − t·(p + q).
-        let t = if norm(&side) > 0.0 { (dot(p, &side) / dot(&side, &side)).clamp(0.0, 1.0) } else { 0.0 };
-        let nearest: Vec<f64> = p.iter().zip(&side).map(|(p, s)| p - t * s).collect();
+        // The nearest point of the segment is a·p − b·q. Both weights come from inner products: 1 − b would lose a
+        // small a to rounding.
+        let square = dot(&side, &side);
+        let (a, b) = if square > 0.0 {
+            ((dot(q, &side) / square).clamp(0.0, 1.0), (dot(p, &side) / square).clamp(0.0, 1.0))
+        } else {
+            (1.0, 0.0)
+        };
+        let nearest: Vec<f64> = p.iter().zip(q).map(|(p, q)| a * p - b * q).collect();
         let margin = norm(&nearest);
         // A segment through the origin leaves only the rounding of the subtraction.
-        let is_separable = margin > 1e-14 * norm(p).max(norm(q));
+        let is_separable = margin > 1e-14 * (a * norm(p) + b * norm(q));
         let note = match (is_separable, global) {
             (false, _) => "no hyperplane through the origin separates the points",
             (true, Some(_)) => "closed form",
