@@ -77,7 +77,7 @@ pub fn watched(
         progress: &mut watch,
     });
     watch.finish();
-    let finished = finished.map_err(|e| Failure::during_run(&spec.locate(e)))?;
+    let finished = finished.map_err(|e| Failure::during_run(&e))?;
     summary::print(&finished.dir, session.json)?;
     Ok(Exit::from(&finished.outcome))
 }

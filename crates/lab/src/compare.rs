@@ -155,9 +155,15 @@ fn cosine(a: &Path, b: &Path) -> Result<f64, Error> {
         return Ok(f64::NAN);
     }
     let flat = |blocks: Vec<Block>| blocks.into_iter().flat_map(|(_, _, v)| v).collect::<Vec<f64>>();
-    let (a, b) = (flat(a), flat(b));
-    // Norms first: late weights of deep models are large, and the product of two is larger.
-    Ok(dot(&a, &b) / norm(&a) / norm(&b))
+    let (a, b) = (unit(flat(a)), unit(flat(b)));
+    Ok(dot(&a, &b))
+}
+
+/// v/‖v‖₂, before any product: late weights are large, and their products could overflow.
+fn unit(mut v: Vec<f64>) -> Vec<f64> {
+    let length = norm(&v);
+    v.iter_mut().for_each(|x| *x /= length);
+    v
 }
 
 /// Name, shape and numbers.

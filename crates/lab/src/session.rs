@@ -16,7 +16,7 @@ use crate::findings;
 use crate::outcome::Outcome;
 use crate::page;
 use crate::run::{Run, Sink, Tick};
-use crate::source::Lookup;
+use crate::source::{FileHash, Lookup};
 use crate::spec::Spec;
 use crate::stop::Status;
 use crate::store::{Store, tensors};
@@ -84,12 +84,7 @@ pub enum Standing {
 /// # Errors
 /// When it cannot be read.
 pub fn standing(dir: &Path, spec: &Spec) -> Result<Standing, Error> {
-    let mut entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Standing::Free),
-        Err(e) => return Err(Error::io(dir, "list", e)),
-    };
-    if entries.next().is_none() {
+    if is_free(dir)? {
         return Ok(Standing::Free);
     }
     let path = dir.join("spec.toml");
@@ -106,6 +101,30 @@ pub fn standing(dir: &Path, spec: &Spec) -> Result<Standing, Error> {
     let manifest = read_manifest(dir)?;
     let finished = manifest.is_some_and(|m| m["outcome"]["kind"] != "interrupted");
     Ok(if finished { Standing::Finished } else { Standing::Unfinished })
+}
+
+/// Whether a directory is absent, or holds nothing but what a run killed in its first moments leaves: empty
+/// directories, and a spec that was not yet renamed into place.
+fn is_free(dir: &Path) -> Result<bool, Error> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(e) => return Err(Error::io(dir, "list", e)),
+    };
+    for entry in entries {
+        let path = entry.map_err(|e| Error::io(dir, "list", e))?.path();
+        let is_left = match path.file_name().and_then(|n| n.to_str()) {
+            Some("checkpoints" | "snapshots") => {
+                fs::read_dir(&path).is_ok_and(|mut inside| inside.next().is_none())
+            }
+            Some("spec.partial") => true,
+            _ => false,
+        };
+        if !is_left {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The manifest of a run directory, where there is one.
@@ -127,22 +146,53 @@ pub fn read_manifest(dir: &Path) -> Result<Option<serde_json::Value>, Error> {
 /// # Errors
 /// What is wrong with the spec or the data, or what could not be written.
 pub fn begin(spec: &Spec, dir: &Path, options: Options<'_>) -> Result<Finished, Error> {
-    let built = build(spec, &options.lookup).map_err(|e| spec.locate(e))?;
+    let built = ready(spec, &options.lookup)?;
     let text = resolved_text(spec, &built)?;
     let store = Store::create(dir, &text, &built.columns)?;
     drive(spec, built, store, options, true)
 }
 
-/// Goes on with an interrupted or killed run.
+/// Goes on with an interrupted or killed run; begins it again where it was killed before its first checkpoint.
 ///
 /// # Errors
-/// When the directory holds no resumable run, or cannot be written.
+/// When the directory holds no resumable run, or cannot be written; when a data file is not the one it began with.
 pub fn resume(dir: &Path, options: Options<'_>) -> Result<Finished, Error> {
     let spec = read_spec(dir)?;
-    let mut built = build(&spec, &options.lookup).map_err(|e| spec.locate(e))?;
+    let mut built = ready(&spec, &options.lookup)?;
+    same_files(dir, &built)?;
+    if !Store::has_checkpoints(dir)? {
+        let text = resolved_text(&spec, &built)?;
+        let store = Store::create(dir, &text, &built.columns)?;
+        return drive(&spec, built, store, options, true);
+    }
     let (store, state) = Store::reopen(dir)?;
     built.run.load(&state).map_err(|e| Error::usage(format!("{}: {e}", dir.display())))?;
     drive(&spec, built, store, options, false)
+}
+
+/// The run of a spec. A data file that cannot be read is wrong before the run, not a failure during it.
+fn ready(spec: &Spec, lookup: &Lookup) -> Result<Built, Error> {
+    build(spec, lookup).map_err(|e| if e.is_io() { Error::content(e.report()) } else { spec.locate(e) })
+}
+
+/// Holds the data files to the hashes at the head of `spec.toml`.
+fn same_files(dir: &Path, built: &Built) -> Result<(), Error> {
+    let path = dir.join("spec.toml");
+    let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
+    let changed = built.files.iter().find(|f| !text.lines().any(|line| line == hash_line(f)));
+    match changed {
+        None => Ok(()),
+        Some(file) => Err(Error::content(format!(
+            "{} is not the file that {} began with: its SHA-256 is {}; put the former file back, or run the spec anew",
+            file.path,
+            dir.display(),
+            file.sha256
+        ))),
+    }
+}
+
+fn hash_line(file: &FileHash) -> String {
+    format!("# {} has SHA-256 {}", file.path, file.sha256)
 }
 
 /// The spec of a run directory.
@@ -158,7 +208,8 @@ pub fn read_spec(dir: &Path) -> Result<Spec, Error> {
 fn resolved_text(spec: &Spec, built: &Built) -> Result<String, Error> {
     let mut text = String::new();
     for file in &built.files {
-        text.push_str(&format!("# {} has SHA-256 {}\n", file.path, file.sha256));
+        text.push_str(&hash_line(file));
+        text.push('\n');
     }
     text.push_str(&spec.resolved_toml()?);
     Ok(text)

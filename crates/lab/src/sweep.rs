@@ -230,7 +230,7 @@ fn one(member: &Member, threads: usize, started: Instant, options: &SweepOptions
             Standing::Unfinished => resume(&member.dir, session),
             _ => begin(&member.spec, &member.dir, session),
         };
-        finished.map(|f| End::Ran(f.outcome)).map_err(|e| member.spec.locate(e))
+        finished.map(|f| End::Ran(f.outcome))
     };
     go().unwrap_or_else(End::Failed)
 }

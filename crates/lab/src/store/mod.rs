@@ -67,6 +67,14 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether a run directory has a checkpoint, whole or not.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn has_checkpoints(dir: &Path) -> Result<bool, Error> {
+        Ok(!checkpoints(dir)?.is_empty())
+    }
+
     /// Goes on with a run directory from its newest whole checkpoint; `rows.csv` is cut to that checkpoint's length.
     ///
     /// # Errors

@@ -1,0 +1,107 @@
+//! Killed, interrupted or out of disk: what comes after is what an uninterrupted run gives, byte for byte.
+#![allow(missing_docs)]
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::process::Child;
+use std::time::Duration;
+
+use common::{LONG, Place, TINY, same_bytes};
+
+/// Deaths in a row. Each life is up to this many milliseconds.
+const KILLS: u64 = 20;
+const LIFE_MS: u64 = 250;
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    let status = std::process::Command::new("kill").args(["-s", name, &id]).status();
+    assert!(status.is_ok_and(|s| s.success()), "kill -s {name}");
+}
+
+/// Waits until the first checkpoint is there: from then on the process is in the loop and listens.
+fn wait_for_loop(place: &Place, dir: &str) {
+    for _ in 0..2000 {
+        let mut found = fs::read_dir(place.path(dir).join("checkpoints")).into_iter().flatten().flatten();
+        if found.any(|e| e.path().extension().is_some_and(|x| x == "safetensors")) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("no checkpoint in 10 s");
+}
+
+#[test]
+fn twenty_kills_at_random_moments_change_no_byte() {
+    let place = Place::with(LONG);
+    place.ends(0, &["run", "spec.toml", "--out", "whole", "--quiet"]);
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(std::process::id());
+    let mut cut_short = 0;
+    for _ in 0..KILLS {
+        // xorshift: the moments only have to be scattered.
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        let call = match place.path("killed/spec.toml").exists() {
+            true => ["resume", "killed", "--quiet", "--checkpoint-seconds", "0.005"].as_slice(),
+            false => &["run", "spec.toml", "--out", "killed", "--quiet", "--checkpoint-seconds", "0.005"],
+        };
+        let mut child = place.process(call).spawn().expect("the binary starts");
+        std::thread::sleep(Duration::from_millis(seed % LIFE_MS));
+        cut_short += u64::from(child.try_wait().expect("a child").is_none());
+        child.kill().expect("a child");
+        child.wait().expect("a child");
+    }
+    assert!(cut_short >= KILLS / 2, "only {cut_short} lives were cut short; lengthen the run");
+    if !place.path("killed/spec.toml").exists() {
+        place.ends(0, &["run", "spec.toml", "--out", "killed", "--quiet"]);
+    }
+    place.ends(0, &["resume", "killed", "--quiet"]);
+    same_bytes(&place, "whole", "killed");
+}
+
+#[test]
+fn a_signal_ends_the_run_with_130_and_everything_saved() {
+    let place = Place::with(LONG);
+    place.ends(0, &["run", "spec.toml", "--out", "whole", "--quiet"]);
+    for (name, dir) in [("INT", "int"), ("TERM", "term")] {
+        let mut child =
+            place.process(&["run", "spec.toml", "--out", dir, "--quiet"]).spawn().expect("it starts");
+        wait_for_loop(&place, dir);
+        signal(&child, name);
+        let status = child.wait().expect("a child");
+        assert_eq!(status.code(), Some(130), "{name}");
+        let manifest = fs::read_to_string(place.path(dir).join("manifest.json")).unwrap_or_default();
+        assert!(manifest.contains("interrupted"), "{manifest}");
+        place.ends(0, &["resume", dir, "--quiet"]);
+        same_bytes(&place, "whole", dir);
+    }
+}
+
+#[test]
+fn one_thread_and_several_give_the_same_bytes() {
+    let place = Place::with(&LONG.replace("n = 40", "n = 9000").replace("steps = 250000", "steps = 20"));
+    for (threads, dir) in [("1", "one"), ("2", "two"), ("5", "five")] {
+        place.ends(0, &["run", "spec.toml", "--threads", threads, "--out", dir, "--quiet"]);
+    }
+    same_bytes(&place, "one", "two");
+    same_bytes(&place, "one", "five");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_4_and_with_space_the_run_goes_on() {
+    let place = Place::with(TINY);
+    place.ends(0, &["run", "spec.toml", "--out", "whole"]);
+    place.ends(130, &["run", "spec.toml", "--out", "dir", "--max-seconds", "0"]);
+    let rows = place.path("dir/rows.csv");
+    fs::rename(&rows, place.path("aside")).expect("a file");
+    std::os::unix::fs::symlink("/dev/full", &rows).expect("a link");
+    let err = place.ends(4, &["resume", "dir"]).err;
+    assert!(err.contains("rows.csv"), "{err}");
+    fs::remove_file(&rows).expect("a link");
+    fs::rename(place.path("aside"), &rows).expect("a file");
+    place.ends(0, &["resume", "dir"]);
+    same_bytes(&place, "whole", "dir");
+}
