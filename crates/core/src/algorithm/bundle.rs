@@ -11,6 +11,14 @@
 //! As κ and ε go to 0 this is the Filippov flow in the clock s = ∫𝓛dt, where a kept step has length h. Its cost is
 //! bounded by the curvature of the pieces and not by the temperature 1/ρ^L: loss e^{−F} costs O(log F).
 //!
+//! # Kinks that repel
+//! Where pieces meet as a maximum the flow leaves with one gradient, and a member on the far side would hold it on the
+//! ridge. Such a member shows in its linearisation error e_k (see `members.rs`): its plane lies below F at θ by ‖g_k − g‖
+//! times the distance of θ *from the ridge*. That distance is only a part of ‖θ_k − θ‖, and a small one where θ̂ passes
+//! the ridge at a slant or along it: a test for a large part of ‖g_k − g‖·‖θ_k − θ‖ finds nothing there. What has to be
+//! let through are members of a piece that ties as a minimum, whose e_k ≥ 0 is lowered by the curvature of the piece.
+//! That is of second order, a part of about ‖u_k − u‖ ≤ ε of the same product, and sets the scale of `repel`.
+//!
 //! # References
 //! The sets are Goldstein's ε-subdifferentials, inner approximations as in Lemaréchal 1975 and Burke, Lewis & Overton
 //! 2005; the minimum-norm property of the flow is in Davis, Drusvyatskiy, Kakade & Lee 2020.
@@ -24,7 +32,7 @@ use super::{Algorithm, Field};
 use crate::catalogue::Entry;
 use crate::cite::{BURKE_2005, Cite, DAVIS_2020, LEMARECHAL_1975, WOLFE_1976};
 use crate::norm::{AnyNorm, L2};
-use crate::numeric::{axpy, dot, norm};
+use crate::numeric::{axpy, dot, ln_mean_exp, norm};
 use crate::pace::positive;
 use crate::quadratic::{Gram, MinNorm};
 use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
@@ -50,9 +58,9 @@ pub struct Bundle {
     /// Most members; 60 by default. It has to exceed the number of pieces that slide together.
     #[serde(default = "sixty")]
     pub members: usize,
-    /// A member is left out when its linearisation error is below −`repel` times the largest that its gradient and
-    /// distance allow; 0.5 by default, infinity keeps all.
-    #[serde(default = "half")]
+    /// A member is left out when its linearisation error is below −`repel`·‖g_k − g‖·‖θ_k − θ‖; 0.02 by default, infinity
+    /// keeps all. Larger values miss kinks that θ̂ passes at a slant.
+    #[serde(default = "fiftieth")]
     pub repel: f64,
     #[serde(skip)]
     running: Option<Box<Running>>,
@@ -66,8 +74,8 @@ fn sixty() -> usize {
     60
 }
 
-fn half() -> f64 {
-    0.5
+fn fiftieth() -> f64 {
+    0.02
 }
 
 #[derive(Clone, Debug)]
@@ -83,6 +91,8 @@ struct Running {
     field: Field,
     /// ‖d‖² at radius 1.
     squared: f64,
+    /// The radius that the field was aggregated for.
+    rho: f64,
     serious: u64,
     null: u64,
     repelled: u64,
@@ -91,7 +101,7 @@ struct Running {
 impl Bundle {
     /// A bundle flow with these settings.
     pub fn new(kappa: f64, epsilon: f64, members: usize) -> Self {
-        Bundle { kappa, epsilon: Some(epsilon), members, repel: half(), running: None }
+        Bundle { kappa, epsilon: Some(epsilon), members, repel: fiftieth(), running: None }
     }
 
     fn running(&self) -> &Running {
@@ -165,6 +175,7 @@ impl Running {
     }
 
     fn aggregate(&mut self, rho: f64) {
+        self.rho = rho;
         let field = &mut self.field;
         self.members.direction(&mut field.direction);
         crate::numeric::scale(rho.powf(self.degree - 1.0), &mut field.direction);
@@ -221,6 +232,7 @@ impl Algorithm for Bundle {
                 active: 0,
             },
             squared: 0.0,
+            rho: 1.0,
             serious: 0,
             null: 0,
             repelled: 0,
@@ -276,7 +288,8 @@ impl Algorithm for Bundle {
             run.admit(&theta, &trial, None, 0.0);
             run.h = GROW * h;
             run.serious += 1;
-            let ln_dt = h.ln() - eval.ln_loss;
+            // dt = ds/𝓛, and ln 𝓛 falls nearly linearly over a step.
+            let ln_dt = h.ln() + ln_mean_exp(-eval.ln_loss, -trial.ln_loss);
             let point = Point { unit: &new_unit, rho: new_rho, ln_loss_sum: trial.ln_loss_sum };
             run.prune(&point, most, repel);
             run.solve(new_rho);
@@ -318,7 +331,7 @@ impl Algorithm for Bundle {
         let mut state = State::default();
         state.nest("members", r.members.save());
         state.put("solver", &r.solver.save());
-        state.put("numbers", &[r.h, r.squared]);
+        state.put("numbers", &[r.h, r.squared, r.rho]);
         state.put_counts("counts", &[r.serious, r.null, r.repelled, r.current as u64]);
         state
     }
@@ -327,13 +340,15 @@ impl Algorithm for Bundle {
         let (_, _, _, run) = self.parts();
         run.members = Members::load(&state.part("members"))?;
         run.solver.load(state.get("solver")?)?;
-        [run.h, run.squared] = state.numbers("numbers")?;
+        let rho;
+        [run.h, run.squared, rho] = state.numbers("numbers")?;
         let [serious, null, repelled, current] = state.counters("counts")?;
         (run.serious, run.null, run.repelled, run.current) = (serious, null, repelled, current as usize);
         if let Some(member) = run.members.list.get(run.current) {
             if member.cotangent.len() != run.field.cotangent.len() || member.unit.len() != run.field.direction.len() {
                 return Err(Invalid::new("members", "the checkpoint is of another problem"));
             }
+            run.aggregate(rho);
         }
         Ok(())
     }
