@@ -1,2 +1,50 @@
-//! placeholder
-fn main() {}
+//! The command line of latephase: every command is a file here, and the work is done in the lab.
+
+mod args;
+mod check_spec;
+mod cite;
+mod compare;
+mod exit;
+mod init;
+mod input;
+mod list;
+mod output;
+mod progress;
+mod recipe;
+mod report;
+mod resume;
+mod run;
+mod signals;
+mod summary;
+mod sweep;
+mod timeleft;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::Parser;
+use exit::{Exit, Failure};
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("{}", failure.message);
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Run(args) => run::run(&args),
+        Command::Resume(args) => resume::resume(&args),
+        Command::List { kind } => list::list(kind),
+        Command::Report { runs, out } => report::report(&runs, out.as_deref()),
+        Command::Compare { a, b, json } => compare::compare(&a, &b, json),
+        Command::Init { file } => init::init(file.as_deref()),
+        Command::Cite { what } => cite::cite(&what),
+        Command::CheckSpec { spec, overrides } => check_spec::check_spec(&spec, &overrides),
+        Command::Recipe(args) => recipe::recipe(&args),
+    }
+}

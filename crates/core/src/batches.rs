@@ -9,8 +9,8 @@ use crate::rng::stream;
 use crate::{Invalid, RowSet, State};
 
 /// How batches are drawn.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Batches {
     /// The whole training set, every step.
     #[default]
@@ -20,7 +20,7 @@ pub enum Batches {
         /// Examples in a batch.
         size: usize,
         /// Seed of the stream `batch`; the run's by default.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         seed: Option<u64>,
     },
     /// A uniform subset drawn afresh and independently at every step (Schechtman & Schreuder 2025).
@@ -28,21 +28,49 @@ pub enum Batches {
         /// Examples in a batch.
         size: usize,
         /// Seed of the stream `batch`; the run's by default.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         seed: Option<u64>,
     },
 }
 
+impl<'de> Deserialize<'de> for Batches {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        use crate::catalogue::{quoted, settings, split_kind};
+        use serde::de::Error;
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Sized {
+            size: usize,
+            seed: Option<u64>,
+        }
+        let value = toml::Value::deserialize(d)?;
+        let (kind, table) = split_kind("batch", Self::NAMES, value).map_err(D::Error::custom)?;
+        let parsed = match kind.as_str() {
+            "full" => settings::<Nothing>(table).map(|_| Batches::Full),
+            "shuffle" => settings::<Sized>(table).map(|s| Batches::Shuffle { size: s.size, seed: s.seed }),
+            "fresh" => settings::<Sized>(table).map(|s| Batches::Fresh { size: s.size, seed: s.seed }),
+            other => Err(format!("@kind@unknown batch `{other}`, expected one of {}", quoted(Self::NAMES))),
+        };
+        parsed.map_err(D::Error::custom)
+    }
+}
+
 impl Batches {
+    /// The names that a spec may use.
+    pub const NAMES: &'static [&'static str] = &["full", "shuffle", "fresh"];
+
     /// Checks the size against the number of examples.
     ///
     /// # Errors
     /// A size of 0, or beyond the training set.
     pub fn check(&self, n: usize) -> Result<(), Invalid> {
         match self {
-            Batches::Shuffle { size, .. } | Batches::Fresh { size, .. } if *size == 0 || *size > n => {
-                Err(Invalid::new("batch.size", format!("{size} is not between 1 and the {n} training examples")))
-            }
+            Batches::Shuffle { size, .. } | Batches::Fresh { size, .. } if *size == 0 || *size > n => Err(
+                Invalid::new("batch.size", format!("{size} is not between 1 and the {n} training examples")),
+            ),
             _ => Ok(()),
         }
     }

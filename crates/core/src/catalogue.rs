@@ -33,14 +33,15 @@ pub struct Listed {
 /// # Errors
 /// A message saying what a value of this sort has to look like.
 pub fn split_kind(what: &str, names: &[&str], value: toml::Value) -> Result<(String, toml::Table), String> {
+    let a = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     match value {
         toml::Value::String(kind) => Ok((kind, toml::Table::new())),
         toml::Value::Table(mut table) => match table.remove("kind") {
             Some(toml::Value::String(kind)) => Ok((kind, table)),
-            Some(other) => Err(format!("@kind@the kind of a {what} is a string, not {other}")),
-            None => Err(format!("a {what} needs `kind = …`, one of {}", quoted(names))),
+            Some(other) => Err(format!("@kind@the kind of {a} {what} is a string, not {other}")),
+            None => Err(format!("{a} {what} needs `kind = …`, one of {}", quoted(names))),
         },
-        other => Err(format!("a {what} is a name or a table with `kind`, not {other}")),
+        other => Err(format!("{a} {what} is a name or a table with `kind`, not {other}")),
     }
 }
 
@@ -98,6 +99,14 @@ macro_rules! catalogue {
             /// The `kind` of this entry.
             pub fn name(&self) -> &'static str {
                 match self { $($any::$ty(_) => $name,)+ $any::External(_) => "external" }
+            }
+
+            /// The works behind this entry.
+            pub fn cite(&self) -> &'static [$crate::cite::Cite] {
+                match self {
+                    $($any::$ty(_) => <$ty as $crate::catalogue::Entry>::CITE,)+
+                    $any::External(_) => &[],
+                }
             }
 
             /// A part in its initial state.

@@ -19,6 +19,7 @@ pub mod model;
 pub mod norm;
 pub mod numeric;
 pub mod pace;
+pub mod probe;
 pub mod quadratic;
 pub mod rng;
 

@@ -119,7 +119,11 @@ impl Problem {
         };
         let eval = self.eval_rows(theta, x, labels, lanes)?;
         let finite = eval.ln_loss.is_finite() && eval.grad.iter().all(|g| g.is_finite());
-        if finite { Ok(eval) } else { Err(Breakdown::Diverged { what: "ln of the loss or its gradient".into() }) }
+        if finite {
+            Ok(eval)
+        } else {
+            Err(Breakdown::Diverged { what: "ln of the loss or its gradient".into() })
+        }
     }
 
     fn eval_rows(
@@ -249,7 +253,13 @@ fn chunk_rows(model: &dyn Model, n: usize) -> usize {
 
 impl Lane {
     fn new() -> Lane {
-        Lane { total: Scaled::ZERO, grad: Vec::new(), tape: Tape::default(), shifts: Vec::new(), failed: None }
+        Lane {
+            total: Scaled::ZERO,
+            grad: Vec::new(),
+            tape: Tape::default(),
+            shifts: Vec::new(),
+            failed: None,
+        }
     }
 
     fn reset(&mut self, dim: usize) {

@@ -20,7 +20,8 @@ use rand_chacha::ChaCha8Rng;
 /// ```
 pub fn stream(seed: u64, name: &str, draw: u64) -> ChaCha8Rng {
     // FNV-1a over the name: stable across platforms and versions, which a hasher of the standard library is not.
-    let hash = name.bytes().fold(0xcbf29ce484222325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100000001b3));
+    let hash =
+        name.bytes().fold(0xcbf29ce484222325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100000001b3));
     let mut key = [0u8; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&hash.to_le_bytes());

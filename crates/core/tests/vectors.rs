@@ -367,7 +367,7 @@ fn norms_duals_and_oracles_of_a_block_have_the_tabulated_values() {
 fn two_orthogonal_gradients_have_the_midpoint_as_their_shortest_mixture() {
     use latephase_core::quadratic::{Gram, MinNorm};
     let mut solver = MinNorm::new();
-    let answer = solver.solve(Gram::new(&[1.0, 0.0, 0.0, 1.0], 2, 2), &[]);
+    let answer = solver.solve(Gram::new(&[1.0, 0.0, 0.0, 1.0], 2, 2), &[], &[]);
     assert_close(answer.lambda[0], 0.5, 1e-15, "lambda");
     assert_close(answer.lambda[1], 0.5, 1e-15, "lambda");
 }

@@ -1,27 +1,37 @@
 //! The gradient flow through kinks and ties, by the minimum-norm element of a bundle of nearby gradients.
 //!
 //! Late in training F = ln(1/𝓛) is nearly the minimum of many smooth pieces, and explicit steps chatter between them.
-//! The flow does not: it is θ' ∈ conv{limits of ∇F} (Filippov), it takes the minimum-norm element, and it slides. A step:
+//! The flow does not: it is θ' ∈ conv{limits of ∇F} (Filippov), it takes the minimum-norm element, and it slides. A step
+//! is the proximal step of the cutting-plane model that the bundle makes of F:
 //!
 //! 1. keep the members with ‖u_k − u‖ ≤ ε and at most K of them, leaving out those behind a kink that repels;
-//! 2. d = Σ λ_k g_k of minimal norm, λ in the simplex, so that ⟨g_k, d⟩ ≥ ‖d‖² for every member;
-//! 3. try θ + h·d with h = min(1.5 × the last h, κρ/‖d‖); the trial's gradient joins the bundle in any case;
-//! 4. keep the trial when F rises by at least 0.3·h‖d‖², else h ← 0.7·h and back to 2.
+//! 2. h = min(1.5 × the last h, κρ/‖d‖), and d = Σ λ_k g_k with λ in the simplex minimising ½‖d‖² + Σ λ_k e_k/h, where
+//!    e_k ≥ 0 is how far member k's linearisation stands off F(θ): a member counts as far as a step of length h can
+//!    reach its piece;
+//! 3. try θ + h·d; the trial's gradient joins the bundle in any case;
+//! 4. keep the trial when F rises by at least 0.3 of what the model promises, h‖d‖² + Σ λ_k e_k, else h ← 0.7·h and
+//!    back to 2.
 //!
-//! As κ and ε go to 0 this is the Filippov flow in the clock s = ∫𝓛dt, where a kept step has length h. Its cost is
-//! bounded by the curvature of the pieces and not by the temperature 1/ρ^L: loss e^{−F} costs O(log F).
+//! As κ goes to 0 this is the Filippov flow in the clock s = ∫𝓛dt, where a kept step has length h: where F is smooth it
+//! is an implicit Euler step, where pieces meet as a minimum it slides along them. Its cost is bounded by the curvature
+//! of the pieces and not by the temperature 1/ρ^L: loss e^{−F} costs O(log F).
+//!
+//! Without the term e_k/h the direction is the minimum-norm element of all gradients within ε, which lags behind wherever
+//! F curves: an error of order ε that does not shrink with the step. DESIGN.md has the comparison.
 //!
 //! # Kinks that repel
-//! Where pieces meet as a maximum the flow leaves with one gradient, and a member on the far side would hold it on the
-//! ridge. Such a member shows in its linearisation error e_k (see `members.rs`): its plane lies below F at θ by ‖g_k − g‖
-//! times the distance of θ *from the ridge*. That distance is only a part of ‖θ_k − θ‖, and a small one where θ̂ passes
-//! the ridge at a slant or along it: a test for a large part of ‖g_k − g‖·‖θ_k − θ‖ finds nothing there. What has to be
-//! let through are members of a piece that ties as a minimum, whose e_k ≥ 0 is lowered by the curvature of the piece.
-//! That is of second order, a part of about ‖u_k − u‖ ≤ ε of the same product, and sets the scale of `repel`.
+//! Where pieces meet as a maximum the flow leaves with one gradient. A member on the far side shows in the sign of its
+//! linearisation error (see `members.rs`): its plane lies below F at θ, by ‖g_k − g‖ times the distance of θ *from the
+//! kink*. The term |e_k|/h lets go of it once that distance is of order κρ; leaving it out earlier removes most of the
+//! lag. The distance is only a part of ‖θ_k − θ‖, and a small one where θ̂ passes the kink at a slant or along it, so a
+//! test for a large part of ‖g_k − g‖·‖θ_k − θ‖ finds nothing there. What has to be let through is a piece that ties as a
+//! minimum, whose e_k ≥ 0 is lowered by its own curvature: a part of about ‖u_k − u‖ ≤ ε of the same product, which sets
+//! the scale of `repel`.
 //!
 //! # References
 //! The sets are Goldstein's ε-subdifferentials, inner approximations as in Lemaréchal 1975 and Burke, Lewis & Overton
-//! 2005; the minimum-norm property of the flow is in Davis, Drusvyatskiy, Kakade & Lee 2020.
+//! 2005; taking |e_k| for a function that is not concave is Lemaréchal's and Mifflin's device; the minimum-norm property
+//! of the flow is in Davis, Drusvyatskiy, Kakade & Lee 2020.
 
 use std::sync::Arc;
 
@@ -49,29 +59,29 @@ const FLOOR: f64 = 2e-15;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
-    /// Longest step as a part of ‖θ‖; 0.005 by default. Halve it, with ε, to see the discretisation error.
-    #[serde(default = "five_thousandths")]
+    /// Longest step as a part of ‖θ‖; 0.002 by default. Halve it to see the discretisation error.
+    #[serde(default = "two_thousandths")]
     pub kappa: f64,
-    /// Radius of the bundle on the unit sphere; 4κ by default. A radius that is too large holds the margin down.
+    /// Radius of the bundle on the unit sphere; 4κ by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
-    /// Most members; 60 by default. It has to exceed the number of pieces that slide together.
-    #[serde(default = "sixty")]
+    /// Most members; 80 by default. It has to exceed the number of pieces that slide together.
+    #[serde(default = "eighty")]
     pub members: usize,
     /// A member is left out when its linearisation error is below −`repel`·‖g_k − g‖·‖θ_k − θ‖; 0.02 by default, infinity
-    /// keeps all. Larger values miss kinks that θ̂ passes at a slant.
+    /// keeps all. Larger values miss kinks that θ̂ passes at a slant, and lag behind them.
     #[serde(default = "fiftieth")]
     pub repel: f64,
     #[serde(skip)]
     running: Option<Box<Running>>,
 }
 
-fn five_thousandths() -> f64 {
-    0.005
+fn two_thousandths() -> f64 {
+    0.002
 }
 
-fn sixty() -> usize {
-    60
+fn eighty() -> usize {
+    80
 }
 
 fn fiftieth() -> f64 {
@@ -91,8 +101,12 @@ struct Running {
     field: Field,
     /// ‖d‖² at radius 1.
     squared: f64,
-    /// The radius that the field was aggregated for.
+    /// Σ λ_k e_k.
+    standoff: f64,
+    /// ρ of the current iterate.
     rho: f64,
+    /// Linear term of the quadratic programme.
+    linear: Vec<f64>,
     serious: u64,
     null: u64,
     repelled: u64,
@@ -123,6 +137,7 @@ impl Running {
         let slope: Vec<f64> = eval.grad.iter().map(|g| -g / scale).collect();
         let euler = dot(&slope, &unit);
         self.members.push(Member {
+            error: 0.0,
             entropy: -eval.ln_loss_sum - euler * rho.powf(self.degree) / self.degree,
             along: current.map_or(euler, |u| dot(&slope, u)),
             euler,
@@ -140,6 +155,7 @@ impl Running {
     fn prune(&mut self, at: &Point<'_>, most: usize, repel: f64) {
         let mut keep = self.members.within(at.unit, self.epsilon);
         keep[self.current] = true;
+        self.rho = at.rho;
         let height = at.rho.powf(self.degree);
         for k in (0..keep.len()).filter(|&k| k != self.current) {
             let m = &self.members.list[k];
@@ -150,6 +166,7 @@ impl Running {
                 keep[k] = false;
                 self.repelled += 1;
             }
+            self.members.list[k].error = error.abs();
         }
         let mut over = keep.iter().filter(|k| **k).count().saturating_sub(most);
         for k in (0..keep.len()).filter(|&k| k != self.current) {
@@ -161,24 +178,38 @@ impl Running {
         for k in (0..keep.len()).rev().filter(|&k| !keep[k]) {
             self.solver.forget(k);
         }
+        self.members.list[self.current].error = 0.0;
         self.current = keep[..self.current].iter().filter(|k| **k).count();
         self.members.retain(&keep);
     }
 
-    /// Finds the minimum-norm element and aggregates the field of the current iterate from it.
-    fn solve(&mut self, rho: f64) {
-        let k = self.members.list.len();
-        let solution = self.solver.solve(Gram::new(&self.members.gram, k, k), &self.members.lambda);
-        self.squared = solution.norm_squared;
-        self.members.lambda.copy_from_slice(solution.lambda);
-        self.aggregate(rho);
+    /// The longest h with ‖h·d‖ ≤ κρ, at most what the last steps allow.
+    fn length(&self, kappa: f64) -> f64 {
+        self.h.min(kappa * self.rho / (self.squared.sqrt() * self.rho.powf(self.degree - 1.0)))
     }
 
-    fn aggregate(&mut self, rho: f64) {
-        self.rho = rho;
+    /// Solves the quadratic programme for the length that would be tried with the last direction, and aggregates the
+    /// field of the current iterate.
+    fn solve(&mut self, kappa: f64) {
+        let k = self.members.list.len();
+        self.linear.clear();
+        if k > 1 {
+            let per_error = 1.0 / (self.length(kappa) * self.rho.powf(2.0 * (self.degree - 1.0)));
+            self.linear.extend(self.members.list.iter().map(|m| m.error * per_error));
+        }
+        let gram = Gram::new(&self.members.gram, k, k);
+        let solution = self.solver.solve(gram, &self.linear, &self.members.lambda);
+        self.squared = solution.norm_squared;
+        self.members.lambda.copy_from_slice(solution.lambda);
+        let errors = self.members.list.iter().zip(&self.members.lambda);
+        self.standoff = errors.map(|(m, l)| l * m.error).sum();
+        self.aggregate();
+    }
+
+    fn aggregate(&mut self) {
         let field = &mut self.field;
         self.members.direction(&mut field.direction);
-        crate::numeric::scale(rho.powf(self.degree - 1.0), &mut field.direction);
+        crate::numeric::scale(self.rho.powf(self.degree - 1.0), &mut field.direction);
         field.cotangent.fill(0.0);
         (field.radius, field.active) = (0.0, 0);
         for (member, &lambda) in self.members.list.iter().zip(&self.members.lambda) {
@@ -215,7 +246,8 @@ impl Algorithm for Bundle {
             return Err(Invalid::new("repel", format!("{} is not allowed; use 0 or more", self.repel)));
         }
         let Some(degree) = problem.model.degree().order() else {
-            let text = format!("the bundle rescales by the degree, and the model is {}", problem.model.degree());
+            let text =
+                format!("the bundle rescales by the degree, and the model is {}", problem.model.degree());
             return Err(Invalid::new("kind", text));
         };
         self.running = Some(Box::new(Running {
@@ -232,7 +264,9 @@ impl Algorithm for Bundle {
                 active: 0,
             },
             squared: 0.0,
-            rho: 1.0,
+            standoff: 0.0,
+            rho: 0.0,
+            linear: Vec::new(),
             serious: 0,
             null: 0,
             repelled: 0,
@@ -246,15 +280,17 @@ impl Algorithm for Bundle {
         let (rho, unit) = unit_of(at.theta());
         if run.members.list.is_empty() {
             run.admit(at.theta(), &eval, None, 0.0);
-            run.solve(rho);
+            run.rho = rho;
+            run.solve(kappa);
         }
         let squared = run.squared * rho.powf(2.0 * (run.degree - 1.0));
         let length = squared.sqrt();
         if !(length > 0.0) {
-            let what = "the bundle of nearby gradients contains 0: no direction lowers the loss to first order";
+            let what =
+                "the bundle of nearby gradients contains 0: no direction lowers the loss to first order";
             return Err(Breakdown::Stationary { what: what.into() });
         }
-        let h = run.h.min(kappa * rho / length);
+        let h = run.length(kappa);
         if h * length < FLOOR * rho {
             let what = format!(
                 "the bundle's steps shrank to {:.1e} of the norm of theta; f64 cannot resolve shorter ones",
@@ -276,7 +312,7 @@ impl Algorithm for Bundle {
         let (new_rho, new_unit) = unit_of(&theta);
         let moved = crate::numeric::distance(&unit, &new_unit);
         let rise = eval.ln_loss_sum - trial.ln_loss_sum;
-        if rise >= SERIOUS * h * squared {
+        if rise >= SERIOUS * (h * squared + run.standoff) {
             let factor = h * rho.powf(run.degree - 1.0);
             for k in 0..run.members.list.len() {
                 // ⟨ĝ_k, θ + h·d⟩ from the Gram matrix: no pass over the parameters.
@@ -292,7 +328,7 @@ impl Algorithm for Bundle {
             let ln_dt = h.ln() + ln_mean_exp(-eval.ln_loss, -trial.ln_loss);
             let point = Point { unit: &new_unit, rho: new_rho, ln_loss_sum: trial.ln_loss_sum };
             run.prune(&point, most, repel);
-            run.solve(new_rho);
+            run.solve(kappa);
             at.move_to(theta, Some((&RowSet::Full, Arc::clone(&trial))));
             at.clocks.advance(h, ln_dt);
             at.clocks.epoch += 1;
@@ -302,7 +338,7 @@ impl Algorithm for Bundle {
             run.null += 1;
             let point = Point { unit: &unit, rho, ln_loss_sum: eval.ln_loss_sum };
             run.prune(&point, most, repel);
-            run.solve(rho);
+            run.solve(kappa);
         }
         Ok(())
     }
@@ -331,7 +367,7 @@ impl Algorithm for Bundle {
         let mut state = State::default();
         state.nest("members", r.members.save());
         state.put("solver", &r.solver.save());
-        state.put("numbers", &[r.h, r.squared, r.rho]);
+        state.put("numbers", &[r.h, r.squared, r.standoff, r.rho]);
         state.put_counts("counts", &[r.serious, r.null, r.repelled, r.current as u64]);
         state
     }
@@ -340,15 +376,16 @@ impl Algorithm for Bundle {
         let (_, _, _, run) = self.parts();
         run.members = Members::load(&state.part("members"))?;
         run.solver.load(state.get("solver")?)?;
-        let rho;
-        [run.h, run.squared, rho] = state.numbers("numbers")?;
+        [run.h, run.squared, run.standoff, run.rho] = state.numbers("numbers")?;
         let [serious, null, repelled, current] = state.counters("counts")?;
         (run.serious, run.null, run.repelled, run.current) = (serious, null, repelled, current as usize);
         if let Some(member) = run.members.list.get(run.current) {
-            if member.cotangent.len() != run.field.cotangent.len() || member.unit.len() != run.field.direction.len() {
+            if member.cotangent.len() != run.field.cotangent.len()
+                || member.unit.len() != run.field.direction.len()
+            {
                 return Err(Invalid::new("members", "the checkpoint is of another problem"));
             }
-            run.aggregate(rho);
+            run.aggregate();
         }
         Ok(())
     }
@@ -356,6 +393,6 @@ impl Algorithm for Bundle {
 
 impl Entry for Bundle {
     const ABOUT: &'static str = "gradient flow through kinks and ties, by a bundle of nearby gradients";
-    const EXAMPLE: &'static str = "kappa = 0.005";
+    const EXAMPLE: &'static str = "kappa = 0.002";
     const CITE: &'static [Cite] = &[LEMARECHAL_1975, WOLFE_1976, BURKE_2005, DAVIS_2020];
 }

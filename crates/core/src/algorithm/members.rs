@@ -34,6 +34,8 @@ pub(super) struct Member {
     pub euler: f64,
     /// ⟨ĝ_k, u⟩ at the current u.
     pub along: f64,
+    /// |e_k| at the current iterate, in units of F.
+    pub error: f64,
     /// An upper bound of ‖u_k − u‖.
     pub reach: f64,
 }
@@ -76,7 +78,11 @@ impl Members {
         }
         let k = self.list.len();
         let kept: Vec<usize> = (0..k).filter(|&i| keep[i]).collect();
-        self.gram = kept.iter().flat_map(|&i| kept.iter().map(move |&j| (i, j))).map(|(i, j)| self.gram[i * k + j]).collect();
+        self.gram = kept
+            .iter()
+            .flat_map(|&i| kept.iter().map(move |&j| (i, j)))
+            .map(|(i, j)| self.gram[i * k + j])
+            .collect();
         self.lambda = kept.iter().map(|&i| self.lambda[i]).collect();
         let mut at = 0;
         self.list.retain(|_| {
@@ -139,7 +145,11 @@ impl Members {
         let rows = |name: &str| -> Result<Vec<Vec<f64>>, Invalid> {
             let all = state.get(name)?;
             if k == 0 || all.len() % k != 0 || all.is_empty() {
-                return if k == 0 { Ok(vec![]) } else { Err(Invalid::new(name, "the bundle's arrays do not fit")) };
+                return if k == 0 {
+                    Ok(vec![])
+                } else {
+                    Err(Invalid::new(name, "the bundle's arrays do not fit"))
+                };
             }
             Ok(all.chunks(all.len() / k).map(<[f64]>::to_vec).collect())
         };
@@ -158,6 +168,7 @@ impl Members {
             euler: n[1],
             along: n[2],
             reach: n[3],
+            error: 0.0,
         });
         Ok(Members { list: list.collect(), gram, lambda })
     }

@@ -43,6 +43,10 @@ pub trait Algorithm: Send + Debug {
     fn field(&self) -> Option<&Field> {
         None
     }
+    /// Whether every step evaluates the full training set.
+    fn is_full_batch(&self) -> bool {
+        true
+    }
     /// The norm whose steepest descent this is.
     fn norm(&self) -> AnyNorm;
     /// Counts worth telling at the end: name and number.

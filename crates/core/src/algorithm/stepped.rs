@@ -221,6 +221,10 @@ impl Algorithm for Stepped {
         Ok(())
     }
 
+    fn is_full_batch(&self) -> bool {
+        self.batch == Batches::Full
+    }
+
     fn norm(&self) -> AnyNorm {
         self.descent.build().norm()
     }

@@ -30,7 +30,16 @@ fn anchor(out: &[f64], y: usize) -> (f64, f64) {
     let top = (0..out.len()).filter(|&j| j != y).map(|j| rise(out, y, j).0).fold(f64::NEG_INFINITY, nan_max);
     // Below −37 − ln k, ln(1 + r) = r and softplus(r) = 0 to rounding, so the example is a plain sum of exponentials.
     let late = top < -(37.0 + (out.len() as f64).ln());
-    (top, if late { top } else if top.is_nan() { f64::NAN } else { 0.0 })
+    (
+        top,
+        if late {
+            top
+        } else if top.is_nan() {
+            f64::NAN
+        } else {
+            0.0
+        },
+    )
 }
 
 impl Loss for CrossEntropy {

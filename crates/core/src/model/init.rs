@@ -110,11 +110,7 @@ impl Init {
     }
 }
 
-fn fill<D: Distribution<f64>, E: std::fmt::Debug>(
-    out: &mut [f64],
-    law: Result<D, E>,
-    rng: &mut ChaCha8Rng,
-) {
+fn fill<D: Distribution<f64>, E: std::fmt::Debug>(out: &mut [f64], law: Result<D, E>, rng: &mut ChaCha8Rng) {
     let law = law.expect("Init::check admits only positive finite scales");
     out.iter_mut().for_each(|w| *w = law.sample(rng));
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::{Activation, Dense, Layer, Nonlinearity};
 use super::{Architecture, Init, Model, Network};
+use crate::Invalid;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, HE_2015, LYU_LI_2020};
-use crate::Invalid;
 
 /// Which layers carry a bias.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

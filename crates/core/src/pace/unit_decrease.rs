@@ -2,6 +2,11 @@
 //!
 //! h·slope = η. In the clock of ∇ ln 𝓛 the Hessian is of order ‖θ‖^{2(L−1)}, and so is the slope: this is the stable
 //! step of gradient flow with no constant to choose.
+//!
+//! Where pieces of ln 𝓛 meet as a ridge, a step shorter than the distance to the ridge agrees with its prediction and a
+//! longer one does not: refusing every disagreement would approach the ridge for ever and never cross it (Zeno). Below a
+//! floor a step is therefore taken whatever it does; such steps chatter across the ridge and follow the sliding flow on
+//! average.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +26,9 @@ pub struct UnitDecrease {
     /// usable η settles where this test puts it. Infinity switches the test off.
     #[serde(default = "three")]
     pub factor: f64,
+    /// Smallest part of η: a step that short is kept even if it disagrees. 1/16 by default.
+    #[serde(default = "sixteenth")]
+    pub floor: f64,
     /// Part of η in use: halved by a refusal, raised by 2^{1/4} with every accepted step, at most 1.
     #[serde(skip, default = "one")]
     part: f64,
@@ -34,6 +42,10 @@ fn three() -> f64 {
     3.0
 }
 
+fn sixteenth() -> f64 {
+    0.0625
+}
+
 fn one() -> f64 {
     1.0
 }
@@ -41,7 +53,7 @@ fn one() -> f64 {
 impl UnitDecrease {
     /// Predicted fall `eta` in a step, refused when it disagrees with the actual one by more than `factor`.
     pub fn new(eta: f64, factor: f64) -> Self {
-        UnitDecrease { eta, factor, part: 1.0 }
+        UnitDecrease { eta, factor, floor: sixteenth(), part: 1.0 }
     }
 }
 
@@ -59,10 +71,15 @@ impl Pace for UnitDecrease {
         let agrees = ratio >= 1.0 / self.factor && ratio <= self.factor;
         if agrees {
             self.part = (self.part * 2f64.powf(0.25)).min(1.0);
-        } else {
-            self.part *= 0.5;
+            return true;
         }
-        agrees
+        if self.part <= self.floor && trial.actual.is_finite() {
+            return true;
+        }
+        // A trial that diverged is halved without end; otherwise the floor is where it stops.
+        let half = self.part * 0.5;
+        self.part = if trial.actual.is_finite() { half.max(self.floor) } else { half };
+        false
     }
 
     fn save(&self) -> State {
@@ -78,10 +95,15 @@ impl Pace for UnitDecrease {
 
     fn check(&self) -> Result<(), Invalid> {
         positive("eta", self.eta)?;
-        if self.factor > 1.0 {
-            return Ok(());
+        if !(self.factor > 1.0) {
+            let text = format!("{} is not allowed; use a number above 1, or inf", self.factor);
+            return Err(Invalid::new("factor", text));
         }
-        Err(Invalid::new("factor", format!("{} is not allowed; use a number above 1, or inf", self.factor)))
+        if !(self.floor > 0.0 && self.floor <= 1.0) {
+            let text = format!("{} is not allowed; use a part of eta between 0 and 1", self.floor);
+            return Err(Invalid::new("floor", text));
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | programme | what it is for | here |
 //! |---|---|---|
-//! | min λᵀGλ over the simplex | the velocity of the flow where gradients of several pieces meet | [`MinNorm`] |
+//! | min ½λᵀGλ + cᵀλ over the simplex | the velocity of the flow where gradients of several pieces meet (c = 0); the step of a cutting-plane model | [`MinNorm`] |
 //! | min ½λᵀGλ − bᵀλ over λ ≥ 0 | the multipliers that explain θ best by the gradients of the margins | [`Nnls`] |
 //!
 //! Both are active-set methods. They keep the members that carry weight (the *support*) and a Cholesky factor of

@@ -4,7 +4,7 @@
 //! that Wolfe's algorithm promises, into linear independence: A is positive definite although G_S is singular
 //! when the affine hull contains 0, and A⁻¹e, scaled to sum 1, is the affine minimiser for every shift.
 
-use super::{Gram, factor::Factor};
+use super::{Gram, add_scaled, dot, factor::Factor};
 use crate::Invalid;
 
 /// Relative difference of inner products up to which a factor still describes them.
@@ -104,6 +104,18 @@ impl Support {
     /// Solves Ax = b in place.
     pub fn solve(&self, b: &mut [f64]) {
         self.factor.solve(b);
+    }
+
+    /// Solves Ax = b − τe in place, with the τ that makes Σx = 0.
+    pub fn solve_level(&mut self, b: &mut [f64]) {
+        // A = LLᵀ: Σx = ⟨L⁻¹e, L⁻¹b − τL⁻¹e⟩.
+        let ones = &mut self.column;
+        ones.clear();
+        ones.resize(b.len(), 1.0);
+        self.factor.forward(ones);
+        self.factor.forward(b);
+        add_scaled(b, -dot(ones, b) / dot(ones, ones), ones);
+        self.factor.backward(b);
     }
 
     /// Whether the factor describes `gram`, up to one common scale, which is adopted.

@@ -3,19 +3,19 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-fn inner(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn inner(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
-fn gram_of(members: &[Vec<f64>]) -> Vec<f64> {
+pub(super) fn gram_of(members: &[Vec<f64>]) -> Vec<f64> {
     members.iter().flat_map(|a| members.iter().map(|b| inner(a, b))).collect()
 }
 
-fn random(rng: &mut ChaCha8Rng, k: usize, dim: usize, centre: f64) -> Vec<Vec<f64>> {
+pub(super) fn random(rng: &mut ChaCha8Rng, k: usize, dim: usize, centre: f64) -> Vec<Vec<f64>> {
     (0..k).map(|_| (0..dim).map(|_| centre + rng.random_range(-1.0..1.0)).collect()).collect()
 }
 
-fn value(gram: &[f64], lambda: &[f64]) -> f64 {
+pub(super) fn value(gram: &[f64], lambda: &[f64]) -> f64 {
     let k = lambda.len();
     (0..k).map(|i| lambda[i] * inner(&gram[i * k..(i + 1) * k], lambda)).sum()
 }
@@ -40,7 +40,7 @@ fn certify(gram: &[f64], answer: &Solution<'_>) {
 fn solve(gram: &[f64]) -> (Vec<f64>, f64, f64) {
     let k = gram.len().isqrt();
     let mut solver = MinNorm::new();
-    let answer = solver.solve(Gram::new(gram, k, k), &[]);
+    let answer = solver.solve(Gram::new(gram, k, k), &[], &[]);
     certify(gram, &answer);
     (answer.lambda.to_vec(), answer.norm_squared, answer.gap)
 }
@@ -234,7 +234,7 @@ fn nearly_equal_members_neither_cycle_nor_spoil_the_certificate() {
         }
         let gram = gram_of(&members);
         let mut solver = MinNorm::new();
-        let answer = solver.solve(Gram::new(&gram, 100, 100), &[]);
+        let answer = solver.solve(Gram::new(&gram, 100, 100), &[], &[]);
         certify(&gram, &answer);
         // What cannot be resolved are differences of slopes of 1e-16, and combinations of members whose squared
         // distance is below 1e-14 of their squares: these leave a gap of their first-order spread at most.
@@ -271,7 +271,7 @@ fn a_warm_start_gives_the_answer_of_a_cold_one() {
     for tell in [true, false] {
         slide(200, tell, |solver, gram, warm| {
             let k = gram.len().isqrt();
-            let answer = solver.solve(Gram::new(gram, k, k), &warm);
+            let answer = solver.solve(Gram::new(gram, k, k), &[], &warm);
             certify(gram, &answer);
             let (cold, found, _) = solve(gram);
             assert!((answer.norm_squared - found).abs() <= 2e-11 * found);
@@ -287,8 +287,8 @@ fn a_saved_memory_continues_to_the_same_bits() {
         let k = gram.len().isqrt();
         let mut resumed = MinNorm::new();
         resumed.load(&solver.save()).unwrap();
-        let again = resumed.solve(Gram::new(gram, k, k), &warm);
-        let answer = solver.solve(Gram::new(gram, k, k), &warm);
+        let again = resumed.solve(Gram::new(gram, k, k), &[], &warm);
+        let answer = solver.solve(Gram::new(gram, k, k), &[], &warm);
         assert_eq!(answer, again);
         answer.lambda.to_vec()
     });
@@ -300,7 +300,7 @@ fn a_saved_memory_continues_to_the_same_bits() {
 fn the_stride_may_exceed_the_number_of_members() {
     let wide = [2.0, 1.0, f64::NAN, 1.0, 3.0, f64::NAN];
     let mut solver = MinNorm::new();
-    let answer = solver.solve(Gram::new(&wide, 2, 3), &[]);
+    let answer = solver.solve(Gram::new(&wide, 2, 3), &[], &[]);
     assert!((answer.norm_squared - 5.0 / 3.0).abs() < 1e-15);
 }
 
@@ -309,7 +309,7 @@ fn entries_that_are_not_finite_leave_no_certificate() {
     for bad in [f64::NAN, f64::INFINITY] {
         for gram in [[bad, 0.0, 0.0, 1.0], [1.0, bad, bad, 1.0], [bad, bad, bad, bad]] {
             let mut solver = MinNorm::new();
-            let answer = solver.solve(Gram::new(&gram, 2, 2), &[0.5, 0.5]);
+            let answer = solver.solve(Gram::new(&gram, 2, 2), &[], &[0.5, 0.5]);
             assert_eq!(answer.gap, f64::INFINITY, "{gram:?}");
             assert_eq!(answer.lambda.iter().sum::<f64>(), 1.0);
         }

@@ -1,0 +1,229 @@
+//! What can be typed: the commands, their arguments and examples.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::list::Kind;
+
+/// Trains homogeneous networks far past the end of ordinary arithmetic and measures what they converge to.
+#[derive(Debug, Parser)]
+#[command(name = "latephase", version, max_term_width = 100, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0    the run ended as its spec allows
+  1    a claim was violated
+  2    the spec, a file or the call is wrong
+  3    another outcome: out of steps, diverged, chattering, precision, stationary
+  4    reading or writing failed during a run, which can be resumed
+  130  interrupted, and can be resumed";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a spec or a recipe's base spec in a new directory.
+    #[command(after_help = "Examples:
+  latephase run spec.toml
+  latephase run quickstart --out here
+  latephase run spec.toml seed=2 algorithm.pace.eta=0.01
+  latephase run spec.toml --sweep seed=0..8 algorithm.norm=l1,l2,linf
+
+Overrides name a key by its path; ranges are half-open; array values stand in brackets.
+A directory that holds this very run, finished, is shown and not run again.")]
+    Run(Run),
+    /// Go on with an interrupted or killed run.
+    #[command(after_help = "Examples:
+  latephase resume runs/quickstart-1a2b3c4d
+  latephase resume runs/quickstart-1a2b3c4d --threads 8 --max-seconds 3600
+
+The bytes are those of a run that was never interrupted.")]
+    Resume(Resume),
+    /// List what a spec can name.
+    #[command(after_help = "Examples:
+  latephase list
+  latephase list paces")]
+    List {
+        /// What to list with its settings; the names of everything when absent.
+        kind: Option<Kind>,
+    },
+    /// Write the report page of a run, or of several over each other.
+    #[command(after_help = "Examples:
+  latephase report runs/quickstart-1a2b3c4d
+  latephase report runs/a runs/b runs/c --out together.html")]
+    Report {
+        /// Run directories.
+        #[arg(required = true, value_name = "RUN")]
+        runs: Vec<PathBuf>,
+        /// The page [default: RUN/report.html, or ./report.html for several].
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Compare two runs at equal loss.
+    #[command(after_help = "Examples:
+  latephase compare runs/gd-1a2b3c4d runs/sign-5e6f7a8b
+  latephase compare runs/a runs/b --json
+
+Columns are interpolated linearly in ln(-ln L) between the looks on either side of a level.")]
+    Compare {
+        /// The first run directory.
+        a: PathBuf,
+        /// The second.
+        b: PathBuf,
+        /// One JSON object instead of tables.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a commented spec to start from.
+    #[command(after_help = "Examples:
+  latephase init spec.toml
+  latephase init | less")]
+    Init {
+        /// The file, which must not be there; standard output when absent or `-`.
+        file: Option<PathBuf>,
+    },
+    /// Print the works behind a spec, a recipe or a run.
+    #[command(after_help = "Examples:
+  latephase cite spec.toml
+  latephase cite runs/quickstart-1a2b3c4d")]
+    Cite {
+        /// A spec file, a recipe's name or a run directory.
+        #[arg(value_name = "SPEC|RECIPE|RUN")]
+        what: String,
+    },
+    /// Check a spec against its data and print it with every default written out.
+    #[command(after_help = "Examples:
+  latephase check-spec spec.toml
+  latephase check-spec spec.toml model.widths=[64,64]")]
+    CheckSpec {
+        /// A spec file or a recipe's name.
+        #[arg(value_name = "SPEC|RECIPE")]
+        spec: String,
+        /// Changes to it.
+        #[arg(value_name = "KEY=VALUE")]
+        overrides: Vec<String>,
+    },
+    /// Run all of a recipe and hold it against the paper.
+    #[command(after_help = "Examples:
+  latephase recipe quickstart --quick
+  latephase recipe quickstart --out reproduction")]
+    Recipe(Recipe),
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// A spec file or a recipe's name.
+    #[arg(value_name = "SPEC|RECIPE")]
+    pub spec: String,
+    /// Changes to it.
+    #[arg(value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Run every combination of these values.
+    #[arg(long, num_args = 1.., value_name = "KEY=VALUES")]
+    pub sweep: Vec<String>,
+    /// The directory [default: runs/NAME-HASH].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Move a directory that holds something else aside, to DIR.old-1.
+    #[arg(long)]
+    pub force: bool,
+    /// How it is run.
+    #[command(flatten)]
+    pub session: Session,
+}
+
+/// `resume`.
+#[derive(Debug, Args)]
+pub struct Resume {
+    /// The run directory.
+    pub dir: PathBuf,
+    /// How it is run.
+    #[command(flatten)]
+    pub session: Session,
+}
+
+/// What changes no byte of the results.
+#[derive(Debug, Args)]
+pub struct Session {
+    /// Threads [default: all cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub threads: Option<u16>,
+    /// Interrupt after this many seconds, with everything saved.
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub max_seconds: Option<f64>,
+    /// No progress on standard error.
+    #[arg(long)]
+    pub quiet: bool,
+    /// One JSON object on standard output instead of the summary.
+    #[arg(long)]
+    pub json: bool,
+    /// Seconds between checkpoints.
+    #[arg(long, hide = true, default_value = "30", value_parser = seconds)]
+    pub checkpoint_seconds: f64,
+}
+
+/// `recipe`.
+#[derive(Debug, Args)]
+pub struct Recipe {
+    /// Its name; `latephase list recipes` shows them.
+    pub name: String,
+    /// The short version, which finishes in seconds.
+    #[arg(long)]
+    pub quick: bool,
+    /// The directory [default: runs/recipe-NAME, or runs/recipe-NAME-quick].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Threads [default: all cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub threads: Option<u16>,
+    /// No progress on standard error.
+    #[arg(long)]
+    pub quiet: bool,
+    /// One JSON object on standard output instead of the tables.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Most seconds that a duration is made of: a century, far below where `Duration` overflows.
+const LONGEST: f64 = 3.2e9;
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(s) if (0.0..=LONGEST).contains(&s) => Ok(s),
+        _ => Err(format!("`{text}` is not a number of seconds from 0 to {LONGEST:e}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_at_least_two_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples = help.lines().filter(|l| l.starts_with("  latephase ")).count();
+            assert!(examples >= 2, "{} shows {examples}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn seconds_are_finite_and_not_negative() {
+        assert_eq!(seconds("0.05"), Ok(0.05));
+        for wrong in ["-1", "NaN", "inf", "1e300", "ten"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

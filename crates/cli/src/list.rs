@@ -1,0 +1,181 @@
+//! `latephase list`: what a spec can name, from the catalogues.
+
+use clap::ValueEnum;
+use latephase_core::algorithm::AnyAlgorithm;
+use latephase_core::catalogue::Listed;
+use latephase_core::descent::AnyDescent;
+use latephase_core::loss::AnyLoss;
+use latephase_core::model::AnyModel;
+use latephase_core::norm::AnyNorm;
+use latephase_core::pace::AnyPace;
+use latephase_core::probe::AnyProbe;
+use latephase_lab::recipe::{LIST, RecipeText, find};
+use latephase_lab::source::Source;
+
+use crate::exit::{Exit, Failure};
+use crate::output::{aligned, say};
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Where inputs and labels come from.
+    Data,
+    /// From inputs and θ to outputs.
+    Models,
+    /// Between the layers of a model.
+    Activations,
+    /// Where θ₀ comes from.
+    Initialisations,
+    /// From outputs and labels to ln 𝓛.
+    Losses,
+    /// How θ moves.
+    Algorithms,
+    /// Where a step goes.
+    Descents,
+    /// The geometry of steepest descent.
+    Norms,
+    /// How far a step goes.
+    Paces,
+    /// What is measured.
+    Probes,
+    /// Papers' experiments, ready to run.
+    Recipes,
+}
+
+/// An entry: its name, what it is, and what to write in a spec.
+struct Line {
+    name: &'static str,
+    about: String,
+    example: String,
+}
+
+/// Names and descriptions of what the core parses without a catalogue.
+const ACTIVATIONS: [(&str, &str, &str); 5] = [
+    ("relu", "max(z, 0)", ""),
+    ("leaky-relu", "max(z, 0) + slope min(z, 0)", "slope = 0.1"),
+    ("relu-power", "max(z, 0)^p", "p = 2.0"),
+    ("identity", "z", ""),
+    ("quadratic", "z^2", ""),
+];
+const INITIALISATIONS: [(&str, &str, &str); 4] = [
+    ("he", "normal with variance 2/fan_in", "alpha = 0.1"),
+    ("lecun", "normal with variance 1/fan_in", ""),
+    ("uniform", "uniform on +-1/sqrt(fan_in)", ""),
+    ("file", "weights made elsewhere, from a safetensors file", "path = \"theta.safetensors\""),
+];
+
+/// Lists one kind with examples, or the names of all kinds.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn list(kind: Option<Kind>) -> Result<Exit, Failure> {
+    match kind {
+        Some(kind) => say(&of_kind(kind))?,
+        None => say(&everything())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn everything() -> String {
+    let mut text = String::new();
+    for &kind in Kind::value_variants() {
+        let rows: Vec<Vec<String>> =
+            lines(kind).into_iter().map(|l| vec![format!("  {}", l.name), l.about]).collect();
+        text += &format!("{}\n{}\n", title(kind), aligned(&rows));
+    }
+    text + "`latephase list KIND` shows what to write for each."
+}
+
+fn of_kind(kind: Kind) -> String {
+    let lines = lines(kind);
+    let width = lines.iter().map(|l| l.name.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for line in lines {
+        text += &format!("{:width$}  {}\n{:width$}  {}\n", line.name, line.about, "", line.example);
+    }
+    text
+}
+
+fn title(kind: Kind) -> String {
+    kind.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned())
+}
+
+fn lines(kind: Kind) -> Vec<Line> {
+    let fixed = |key: &str, list: &[(&'static str, &str, &str)]| {
+        list.iter()
+            .map(|&(name, about, body)| Line { name, about: about.into(), example: written(key, name, body) })
+            .collect()
+    };
+    match kind {
+        Kind::Data => {
+            let line = |a: &latephase_lab::source::About| Line {
+                name: a.name,
+                about: a.about.into(),
+                example: written("data", a.name, a.example),
+            };
+            Source::LIST.iter().map(line).collect()
+        }
+        Kind::Models => listed("model", AnyModel::LIST),
+        Kind::Activations => fixed("activation", &ACTIVATIONS),
+        Kind::Initialisations => fixed("init", &INITIALISATIONS),
+        Kind::Losses => listed("loss", AnyLoss::LIST),
+        Kind::Algorithms => listed("algorithm", AnyAlgorithm::LIST),
+        Kind::Descents => listed("descent", AnyDescent::LIST),
+        Kind::Norms => listed("norm", AnyNorm::LIST),
+        Kind::Paces => listed("pace", AnyPace::LIST),
+        Kind::Probes => listed("probes", AnyProbe::LIST),
+        Kind::Recipes => recipes(),
+    }
+}
+
+/// A recipe is run by its name.
+fn recipes() -> Vec<Line> {
+    let line = |r: &RecipeText| {
+        let about = find(r.name).map_or_else(|e| e.to_string(), |recipe| recipe.about);
+        Line { name: r.name, about, example: format!("latephase recipe {}", r.name) }
+    };
+    LIST.iter().map(line).collect()
+}
+
+fn listed(key: &str, list: &'static [Listed]) -> Vec<Line> {
+    let line =
+        |l: &Listed| Line { name: l.name, about: l.about.into(), example: written(key, l.name, l.example) };
+    list.iter().map(line).collect()
+}
+
+/// `key = "name"`, or with settings `key = { kind = "name", … }`; a probe is one of a list.
+fn written(key: &str, name: &str, body: &str) -> String {
+    let settings: Vec<&str> = body.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let value = match settings.is_empty() {
+        true => format!("\"{name}\""),
+        false => format!("{{ kind = \"{name}\", {} }}", settings.join(", ")),
+    };
+    if key == "probes" { format!("{key} = [{value}]") } else { format!("{key} = {value}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use latephase_core::model::Init;
+    use latephase_core::model::layer::Nonlinearity;
+
+    use super::*;
+
+    #[test]
+    fn what_is_listed_is_what_the_core_parses() {
+        assert_eq!(ACTIVATIONS.map(|a| a.0).as_slice(), Nonlinearity::NAMES);
+        for (name, _, body) in INITIALISATIONS {
+            let text = format!("kind = \"{name}\"\n{body}");
+            assert!(toml::from_str::<Init>(&text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_line_of_toml() {
+        for &kind in Kind::value_variants().iter().filter(|k| **k != Kind::Recipes) {
+            for line in lines(kind) {
+                assert!(toml::from_str::<toml::Table>(&line.example).is_ok(), "{}", line.example);
+                assert!(!line.about.is_empty(), "{}", line.name);
+            }
+        }
+    }
+}

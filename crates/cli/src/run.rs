@@ -1,0 +1,119 @@
+//! `latephase run`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use latephase_lab::build::default_directory;
+use latephase_lab::session::{Options, Standing, begin, standing};
+use latephase_lab::source::Lookup;
+use latephase_lab::{Error, Spec};
+
+use crate::args;
+use crate::exit::{Exit, Failure};
+use crate::progress::Watch;
+use crate::{input, signals, summary};
+
+/// Runs a spec in a new directory, or shows what stands there.
+///
+/// # Errors
+/// What is wrong with the spec or the directory, or failed during the run.
+pub fn run(args: &args::Run) -> Result<Exit, Failure> {
+    if !args.sweep.is_empty() {
+        return crate::sweep::sweep(args);
+    }
+    let (spec, name) = input::read(&args.spec, &args.overrides)?;
+    let dir = match &args.out {
+        Some(dir) => dir.clone(),
+        None => default_directory(&spec, &name)?,
+    };
+    match standing(&dir, &spec)? {
+        Standing::Free => {}
+        _ if args.force => {
+            let aside = move_aside(&dir)?;
+            eprintln!("moved {} to {}", dir.display(), aside.display());
+        }
+        Standing::Finished => {
+            summary::print(&dir, args.session.json)?;
+            return Ok(Exit::Done);
+        }
+        Standing::Unfinished => {
+            let dir = dir.display();
+            return Err(Failure::wrong(format!(
+                "{dir} holds this run, unfinished; go on with `latephase resume {dir}`, or start anew with --force, \
+                 which moves it aside"
+            )));
+        }
+        Standing::Foreign(why) => {
+            return Err(Failure::wrong(format!(
+                "{} is not this run's: {why}; choose another directory with --out, or use --force, which moves it \
+                 aside",
+                dir.display()
+            )));
+        }
+    }
+    if !args.session.quiet {
+        eprintln!("running in {}", dir.display());
+    }
+    watched(&spec, &args.session, |options| begin(&spec, &dir, options))
+}
+
+/// Runs or resumes under the eyes of a watcher, and prints the summary.
+///
+/// # Errors
+/// What failed, with the code of a failure during a run.
+pub fn watched(
+    spec: &Spec,
+    session: &args::Session,
+    work: impl FnOnce(Options<'_>) -> Result<latephase_lab::session::Finished, Error>,
+) -> Result<Exit, Failure> {
+    signals::listen()?;
+    let mut watch = Watch::new(&spec.stop, session.quiet);
+    let finished = work(Options {
+        threads: session.threads.map(usize::from),
+        max_seconds: session.max_seconds,
+        checkpoint_seconds: session.checkpoint_seconds,
+        stop: &signals::STOP,
+        lookup: Lookup::from_env(),
+        progress: &mut watch,
+    });
+    watch.finish();
+    let finished = finished.map_err(|e| Failure::during_run(&spec.locate(e)))?;
+    summary::print(&finished.dir, session.json)?;
+    Ok(Exit::from(&finished.outcome))
+}
+
+/// Renames a directory to `DIR.old-K` with the first K that is free; nothing is ever deleted.
+pub fn move_aside(dir: &Path) -> Result<PathBuf, Failure> {
+    let name =
+        dir.file_name().ok_or_else(|| Failure::wrong(format!("{} cannot be moved aside", dir.display())))?;
+    let mut k = 1;
+    let aside = loop {
+        let aside = dir.with_file_name(format!("{}.old-{k}", name.to_string_lossy()));
+        // A link that points nowhere is there, too.
+        if fs::symlink_metadata(&aside).is_err() {
+            break aside;
+        }
+        k += 1;
+    };
+    fs::rename(dir, &aside).map_err(|e| Error::io(dir, "move aside", e))?;
+    Ok(aside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moving_aside_never_overwrites() -> Result<(), Box<dyn std::error::Error>> {
+        let place = tempfile::tempdir()?;
+        let dir = place.path().join("run");
+        for k in 1..=3 {
+            fs::create_dir(&dir)?;
+            fs::write(dir.join("mine"), k.to_string())?;
+            let aside = move_aside(&dir).map_err(|f| f.message)?;
+            assert_eq!(aside, place.path().join(format!("run.old-{k}")));
+            assert_eq!(fs::read_to_string(aside.join("mine"))?, k.to_string());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! `latephase run --sweep`.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use latephase_lab::session::{Progress, Unwatched};
+use latephase_lab::source::Lookup;
+use latephase_lab::summary::{loss, plain};
+use latephase_lab::sweep::{
+    End, Member, Plan, SweepOptions, Watch, is_wide, run, table, thread_count, write_summary,
+};
+use serde_json::{Map, Value, json};
+
+use crate::args;
+use crate::exit::{Exit, Failure};
+use crate::output::{aligned, say};
+use crate::run::move_aside;
+use crate::{input, progress, signals};
+
+/// Columns of the printed table; `sweep.csv` has them all.
+const SHOWN: &[&str] =
+    &["log10_loss", "step", "margin", "smooth_margin", "kkt_epsilon_fit", "train_accuracy", "test_accuracy"];
+
+/// Runs every combination.
+///
+/// # Errors
+/// What is wrong with the call, any of the specs or the directory.
+pub fn sweep(args: &args::Run) -> Result<Exit, Failure> {
+    let input = input::text(&args.spec)?;
+    let base = (input.text.as_str(), input.file.as_str(), input.name.as_str());
+    let plan = Plan::new(base, &args.overrides, &args.sweep, args.out.as_deref())?;
+    if let Some(why) = plan.in_the_way()? {
+        let dir = plan.dir.display();
+        if !args.force {
+            return Err(Failure::wrong(format!(
+                "{dir} is not this sweep's: {why}; choose another directory with --out, or use --force, which moves \
+                 it aside"
+            )));
+        }
+        let aside = move_aside(&plan.dir)?;
+        eprintln!("moved {dir} to {}", aside.display());
+    }
+    let session = &args.session;
+    let threads = thread_count(session.threads.map(usize::from));
+    let wide = is_wide(plan.members.len(), threads);
+    if !session.quiet {
+        announce(&plan, threads, wide);
+    }
+    signals::listen()?;
+    let watch = Watcher { quiet: session.quiet, wide, ended: AtomicUsize::new(0), count: plan.members.len() };
+    let options = SweepOptions {
+        threads: Some(threads),
+        max_seconds: session.max_seconds,
+        checkpoint_seconds: session.checkpoint_seconds,
+        stop: &signals::STOP,
+        lookup: Lookup::from_env(),
+        watch: &watch,
+    };
+    let ends = run(&plan, &options).map_err(|e| Failure::during_run(&e))?;
+    write_summary(&plan, &input.name, &options.lookup).map_err(|e| Failure::during_run(&e))?;
+    print(&plan, session.json)?;
+    for (member, end) in plan.members.iter().zip(&ends) {
+        if let End::Failed(error) = end {
+            eprintln!("{}: {}", member.label, error.report());
+        }
+    }
+    Ok(exit(&ends))
+}
+
+/// The worst that happened, by what the caller has to do about it.
+fn exit(ends: &[End]) -> Exit {
+    let of = |end: &End| match end {
+        End::Kept => Exit::Done,
+        End::Ran(outcome) => Exit::from(outcome),
+        End::Failed(error) => Failure::during_run(error).exit,
+        End::NotBegun => Exit::Interrupted,
+    };
+    let order = [Exit::Io, Exit::Wrong, Exit::Interrupted, Exit::Otherwise];
+    let found: Vec<Exit> = ends.iter().map(of).collect();
+    order.into_iter().find(|exit| found.contains(exit)).unwrap_or(Exit::Done)
+}
+
+fn announce(plan: &Plan, threads: usize, wide: bool) {
+    let n = plan.members.len();
+    let how = match (wide, threads) {
+        (true, _) => format!("{threads} at a time, one thread each"),
+        (false, 1) => "one after another".into(),
+        (false, _) => format!("one after another on {threads} threads"),
+    };
+    eprintln!("{n} runs in {}, {how}:", plan.dir.display());
+    for member in &plan.members {
+        eprintln!("  {}", member.label);
+    }
+}
+
+fn print(plan: &Plan, as_json: bool) -> Result<(), Failure> {
+    let (header, rows) = table(plan)?;
+    if as_json {
+        let of = |row: &Vec<String>| -> Value {
+            let cell = |(name, cell): (&String, &String)| {
+                // Text, numbers, and null for what was not measured.
+                let number = cell.parse::<f64>().map_or(Value::Null, |x| json!(x));
+                let is_text = matches!(name.as_str(), "label" | "outcome" | "dir");
+                (name.clone(), if is_text { json!(cell) } else { number })
+            };
+            header.iter().zip(row).map(cell).collect::<Map<_, _>>().into()
+        };
+        let runs: Vec<Value> = rows.iter().map(of).collect();
+        return say(&json!({ "dir": plan.dir.display().to_string(), "runs": runs }).to_string());
+    }
+    let place = |name: &str| header.iter().position(|h| h == name);
+    let shown: Vec<(&str, usize)> = SHOWN.iter().filter_map(|&name| Some((name, place(name)?))).collect();
+    let title = |name: &str| if name == "log10_loss" { "loss".to_owned() } else { name.to_owned() };
+    let mut lines = vec![["run", "outcome"].map(String::from).to_vec()];
+    lines[0].extend(shown.iter().map(|(name, _)| title(name)));
+    for row in &rows {
+        let value = |&(name, k): &(&str, usize)| {
+            let x = row[k].parse().unwrap_or(f64::NAN);
+            if name == "log10_loss" { loss(x) } else { plain(x) }
+        };
+        let mut line = row[..2].to_vec();
+        line.extend(shown.iter().map(value));
+        lines.push(line);
+    }
+    let dir = &plan.dir;
+    say(&format!(
+        "{}\n{}\n{}",
+        aligned(&lines),
+        dir.join("sweep.csv").display(),
+        dir.join("report.html").display()
+    ))
+}
+
+struct Watcher {
+    quiet: bool,
+    wide: bool,
+    ended: AtomicUsize,
+    count: usize,
+}
+
+impl Watch for Watcher {
+    fn begins(&self, member: &Member) -> Box<dyn Progress + Send> {
+        if self.wide || self.quiet {
+            // Several bars at once would jump; a line at each end says enough.
+            return Box::new(Unwatched);
+        }
+        Box::new(progress::Watch::new(&member.spec.stop, false))
+    }
+
+    fn ended(&self, member: &Member, end: &End) {
+        let k = self.ended.fetch_add(1, Ordering::Relaxed) + 1;
+        let what = match end {
+            End::Kept => "finished before".into(),
+            End::Ran(outcome) => outcome.sentence(),
+            End::Failed(error) => error.report(),
+            End::NotBegun => "not begun".into(),
+        };
+        if !self.quiet {
+            eprintln!("{k}/{} {}: {what}", self.count, member.label);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latephase_lab::Error;
+    use latephase_lab::outcome::Outcome;
+
+    #[test]
+    fn a_sweep_ends_with_the_worst_of_its_runs() {
+        let reached = || End::Ran(Outcome::Reached { what: "x".into() });
+        let diverged = || End::Ran(Outcome::Diverged { what: "x".into() });
+        assert_eq!(exit(&[reached(), End::Kept]), Exit::Done);
+        assert_eq!(exit(&[reached(), diverged()]), Exit::Otherwise);
+        assert_eq!(exit(&[diverged(), End::NotBegun]), Exit::Interrupted);
+        assert_eq!(exit(&[End::Failed(Error::usage("x")), End::NotBegun]), Exit::Wrong);
+    }
+}

@@ -1,0 +1,181 @@
+//! How near θ/q_min^{1/L} is to a KKT point of min ½‖θ‖² subject to q_n(θ) ≥ 1, in three ways.
+//!
+//! With θ̃ = θ/q_min^{1/L}, h̃_n = ∇q_n/q_min^{1−1/L} and multipliers λ ≥ 0: ε = ‖θ̃ − Σλ_n h̃_n‖ and
+//! δ = max λ_n (q_n/q_min − 1) (Lyu & Li 2020, Definition C.6).
+//!
+//! 1. *Gradient multipliers* λ_n = ρ q_min^{1−2/L} w_n/‖∇ ln 𝓛‖, w the weights of the loss. Then ε is exactly
+//!    γ̄^{−1/L}√(2(1−β)). At ReLU kinks this cannot go to 0: one gradient is not the Clarke element.
+//! 2. *Fitted*: the best non-negative λ over the near-support set (within `within` of q_min, the nearest `most`).
+//! 3. *The bundle's* λ, at gradients within `kkt_radius` on the sphere: a Goldstein-type certificate.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Probe, Row, Snapshot, needs_degree};
+use crate::Invalid;
+use crate::catalogue::Entry;
+use crate::cite::{Cite, LYU_LI_2020};
+use crate::loss::Constraint;
+use crate::numeric::{axpy, dot, norm};
+use crate::quadratic::{Gram, Nnls};
+
+/// `kkt_epsilon`, `kkt_delta`; `kkt_epsilon_fit`, `kkt_delta_fit`, `kkt_support` (constraints in the fit);
+/// `kkt_epsilon_bundle`, `kkt_delta_bundle`, `kkt_radius`; `kkt_relative` = `kkt_epsilon_fit`/‖θ̃‖. All NaN until
+/// q_min > 0; the bundle's NaN where the algorithm has none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kkt {
+    /// Relative width of the near-support band of the fit, 0.03 by default.
+    #[serde(default = "three_hundredths")]
+    pub within: f64,
+    /// Most constraints in the fit, the nearest ones; 128 by default.
+    #[serde(default = "most")]
+    pub most: usize,
+    #[serde(skip)]
+    degree: f64,
+}
+
+fn three_hundredths() -> f64 {
+    0.03
+}
+
+fn most() -> usize {
+    128
+}
+
+/// Numbers that the gradients of a fit may take together; beyond it the fit uses fewer constraints.
+const FIT_NUMBERS: usize = 32_000_000;
+
+impl Default for Kkt {
+    fn default() -> Self {
+        Kkt { within: three_hundredths(), most: most(), degree: f64::NAN }
+    }
+}
+
+const COLUMNS: [&str; 9] = [
+    "kkt_epsilon",
+    "kkt_delta",
+    "kkt_epsilon_fit",
+    "kkt_delta_fit",
+    "kkt_relative",
+    "kkt_support",
+    "kkt_epsilon_bundle",
+    "kkt_delta_bundle",
+    "kkt_radius",
+];
+
+impl Probe for Kkt {
+    fn begin(&mut self, context: &Context<'_>) -> Result<Vec<String>, Invalid> {
+        for (name, ok) in [("within", self.within >= 0.0), ("most", self.most >= 1)] {
+            if !ok {
+                return Err(Invalid::new(
+                    name,
+                    "is not allowed; use a width of 0 or more, and at least 1 constraint",
+                ));
+            }
+        }
+        self.degree = needs_degree("kkt", context.problem)?;
+        Ok(COLUMNS.map(String::from).to_vec())
+    }
+
+    fn measure(&mut self, at: &Snapshot<'_>, row: &mut Row) {
+        let q_min = at.q_min();
+        if !(q_min > 0.0) {
+            COLUMNS.iter().for_each(|c| row.put(c, f64::NAN));
+            return;
+        }
+        let scale = Scale { rho: at.rho, q_min, degree: self.degree };
+        let (epsilon, delta) = scale.along(at, &at.full.grad, -1.0, at.constraints());
+        row.put("kkt_epsilon", epsilon);
+        row.put("kkt_delta", delta);
+        let (epsilon, delta, support) = self.fit(at, &scale);
+        row.put("kkt_epsilon_fit", epsilon);
+        row.put("kkt_delta_fit", delta);
+        row.put("kkt_relative", epsilon / (at.rho / q_min.powf(1.0 / self.degree)));
+        row.put("kkt_support", support as f64);
+        let bundle = at.field.map(|field| {
+            let aggregated = crate::Eval { cotangent: field.cotangent.clone(), ..(*at.full).clone() };
+            let constraints = at.problem.constraints(&aggregated);
+            (scale.along(at, &field.direction, 1.0, &constraints), field.radius)
+        });
+        let ((epsilon, delta), radius) = bundle.unwrap_or(((f64::NAN, f64::NAN), f64::NAN));
+        row.put("kkt_epsilon_bundle", epsilon);
+        row.put("kkt_delta_bundle", delta);
+        row.put("kkt_radius", radius);
+    }
+}
+
+/// What brings θ to q_min = 1.
+struct Scale {
+    rho: f64,
+    q_min: f64,
+    degree: f64,
+}
+
+impl Scale {
+    /// ε and δ of the multipliers behind ±`direction`, scaled so that Σλh̃ is as long as θ̃.
+    fn along(
+        &self,
+        at: &Snapshot<'_>,
+        direction: &[f64],
+        sign: f64,
+        constraints: &[Constraint],
+    ) -> (f64, f64) {
+        let size = norm(direction);
+        // ‖θ̂ − ĝ‖ directly: √(2(1−β)) loses half the digits when β is near 1.
+        let gap = at.theta.iter().zip(direction).map(|(t, g)| t / self.rho - sign * g / size);
+        let gap = gap.map(|x| x * x).sum::<f64>().sqrt();
+        let margin = self.q_min / self.rho.powf(self.degree);
+        let factor = self.rho * self.q_min.powf(1.0 - 2.0 / self.degree) / size;
+        let delta = constraints.iter().map(|c| factor * c.weight * (c.value / self.q_min - 1.0));
+        (margin.powf(-1.0 / self.degree) * gap, delta.fold(0.0, f64::max))
+    }
+}
+
+impl Kkt {
+    /// The best non-negative multipliers over the near-support set: ε, δ and the number of constraints.
+    fn fit(&self, at: &Snapshot<'_>, scale: &Scale) -> (f64, f64, usize) {
+        let band = scale.q_min * (1.0 + self.within);
+        let mut near: Vec<&Constraint> = at.constraints().iter().filter(|c| c.value <= band).collect();
+        near.sort_by(|a, b| {
+            a.value.total_cmp(&b.value).then(a.example.cmp(&b.example)).then(a.rival.cmp(&b.rival))
+        });
+        near.truncate(self.most.min((FIT_NUMBERS / at.theta.len().max(1)).max(1)));
+        let shrink = scale.q_min.powf(1.0 / self.degree - 1.0);
+        let mut gradients = Vec::with_capacity(near.len());
+        for constraint in &near {
+            match at.problem.margin_gradient(at.theta, constraint) {
+                Ok(mut gradient) => {
+                    crate::numeric::scale(shrink, &mut gradient);
+                    gradients.push(gradient);
+                }
+                Err(_) => return (f64::NAN, f64::NAN, 0),
+            }
+        }
+        let theta: Vec<f64> = at.theta.iter().map(|t| t / scale.q_min.powf(1.0 / self.degree)).collect();
+        let k = gradients.len();
+        let mut gram = vec![0.0; k * k];
+        for i in 0..k {
+            for j in 0..=i {
+                let inner = dot(&gradients[i], &gradients[j]);
+                gram[i * k + j] = inner;
+                gram[j * k + i] = inner;
+            }
+        }
+        let b: Vec<f64> = gradients.iter().map(|h| dot(h, &theta)).collect();
+        let mut solver = Nnls::new();
+        let fit = solver.solve(Gram::new(&gram, k, k), &b, &[]);
+        // The residual from the vectors: from the Gram matrix it would lose half the digits.
+        let mut residual = theta;
+        for (lambda, gradient) in fit.lambda.iter().zip(&gradients) {
+            axpy(-lambda, gradient, &mut residual);
+        }
+        let slack = near.iter().zip(fit.lambda).map(|(c, l)| l * (c.value / scale.q_min - 1.0));
+        (norm(&residual), slack.fold(0.0, f64::max), k)
+    }
+}
+
+impl Entry for Kkt {
+    const ABOUT: &'static str = "KKT residuals (epsilon, delta) of the margin problem, three ways";
+    const EXAMPLE: &'static str = "";
+    const CITE: &'static [Cite] = &[LYU_LI_2020];
+}

@@ -1,0 +1,179 @@
+//! Probes: what is measured at a look. They only look.
+
+use std::fmt::Debug;
+use std::sync::{Arc, OnceLock};
+
+use crate::algorithm::Field;
+use crate::iterate::Clocks;
+use crate::loss::Constraint;
+use crate::norm::AnyNorm;
+use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State, numeric};
+
+mod accuracy;
+mod alignment;
+mod balance;
+mod direction;
+mod kkt;
+mod margin;
+
+pub use accuracy::Accuracy;
+pub use alignment::Alignment;
+pub use balance::Balance;
+pub use direction::DirectionProbe;
+pub use kkt::Kkt;
+pub use margin::Margin;
+
+/// What a probe knows before the first step.
+pub struct Context<'a> {
+    /// Model, loss, data.
+    pub problem: &'a Problem,
+    /// θ₀.
+    pub theta: &'a [f64],
+    /// The norm of the algorithm.
+    pub norm: AnyNorm,
+}
+
+/// Everything known at one look: always of the full training set, shared by all probes, computed at most once.
+#[derive(Debug)]
+pub struct Snapshot<'a> {
+    /// Model, loss, data.
+    pub problem: &'a Problem,
+    /// θ.
+    pub theta: &'a [f64],
+    /// ‖θ‖₂.
+    pub rho: f64,
+    /// The evaluation on the training set.
+    pub full: Arc<Eval>,
+    /// The clocks.
+    pub clocks: Clocks,
+    /// The algorithm's aggregated direction, where it has one.
+    pub field: Option<&'a Field>,
+    constraints: OnceLock<Vec<Constraint>>,
+    test_outputs: OnceLock<Option<Vec<f64>>>,
+}
+
+impl<'a> Snapshot<'a> {
+    /// Looks at an iterate.
+    ///
+    /// # Errors
+    /// When the evaluation breaks down.
+    pub fn new(
+        problem: &'a Problem,
+        at: &'a mut Iterate,
+        field: Option<&'a Field>,
+    ) -> Result<Self, Breakdown> {
+        let full = at.eval(problem, &RowSet::Full)?;
+        let at: &'a Iterate = at;
+        Ok(Snapshot {
+            problem,
+            theta: at.theta(),
+            rho: numeric::norm(at.theta()),
+            full,
+            clocks: at.clocks.clone(),
+            field,
+            constraints: OnceLock::new(),
+            test_outputs: OnceLock::new(),
+        })
+    }
+
+    /// The margin constraints, one for each example (binary) or example and wrong class.
+    pub fn constraints(&self) -> &[Constraint] {
+        self.constraints.get_or_init(|| self.problem.constraints(&self.full))
+    }
+
+    /// The least margin.
+    pub fn q_min(&self) -> f64 {
+        self.constraints().iter().map(|c| c.value).fold(f64::INFINITY, f64::min)
+    }
+
+    /// Outputs on the test set, where there is one.
+    pub fn test_outputs(&self) -> Option<&[f64]> {
+        let outputs = || {
+            let test = self.problem.test.as_ref()?;
+            self.problem.outputs(self.theta, test.rows()).ok()
+        };
+        self.test_outputs.get_or_init(outputs).as_deref()
+    }
+
+    /// ρ^L.
+    pub fn height(&self, degree: f64) -> f64 {
+        self.rho.powf(degree)
+    }
+}
+
+/// What happened in one step, for probes that follow the path.
+#[derive(Clone, Copy, Debug)]
+pub struct StepRecord<'a> {
+    /// θ before the step.
+    pub before: &'a [f64],
+    /// θ after it.
+    pub after: &'a [f64],
+}
+
+/// One measurement each of named columns.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// Values by column, in the order of writing.
+    pub cells: Vec<(String, f64)>,
+}
+
+impl Row {
+    /// Writes a value. What is not known is NaN, never a default.
+    pub fn put(&mut self, column: &str, value: f64) {
+        self.cells.push((column.to_owned(), value));
+    }
+
+    /// The value of a column, NaN where there is none.
+    pub fn get(&self, column: &str) -> f64 {
+        self.cells.iter().find(|(name, _)| name == column).map_or(f64::NAN, |(_, value)| *value)
+    }
+}
+
+/// A measurement. Probes cannot see each other; their order cannot matter.
+pub trait Probe: Send + Debug {
+    /// Prepares; returns the columns that every [`Probe::measure`] writes, in that order.
+    ///
+    /// # Errors
+    /// When the problem lacks what the probe needs (a degree of homogeneity).
+    fn begin(&mut self, context: &Context<'_>) -> Result<Vec<String>, Invalid>;
+    /// Whether [`Probe::step`] wants to be called.
+    fn follows_steps(&self) -> bool {
+        false
+    }
+    /// Sees one step.
+    fn step(&mut self, _step: &StepRecord<'_>) {}
+    /// Measures.
+    fn measure(&mut self, at: &Snapshot<'_>, row: &mut Row);
+    /// Saves what must survive a checkpoint.
+    fn save(&self) -> State {
+        State::default()
+    }
+    /// Loads it.
+    ///
+    /// # Errors
+    /// When the checkpoint does not fit.
+    fn load(&mut self, _state: &State) -> Result<(), Invalid> {
+        Ok(())
+    }
+}
+
+crate::catalogue! {
+    /// A probe of a spec.
+    pub AnyProbe: Probe, "probe" {
+        "margin" => Margin,
+        "alignment" => Alignment,
+        "kkt" => Kkt,
+        "direction" => DirectionProbe,
+        "balance" => Balance,
+        "accuracy" => Accuracy,
+    }
+}
+
+/// The order of homogeneity, or the reason why a probe cannot be used.
+fn needs_degree(probe: &str, problem: &Problem) -> Result<f64, Invalid> {
+    let degree = problem.model.degree();
+    degree.order().ok_or_else(|| {
+        let text = format!("the probe {probe} needs a degree of homogeneity, and the model is {degree}");
+        Invalid::new("probes", text)
+    })
+}

@@ -1,0 +1,304 @@
+//! A run and its directory: begin, go on, finish.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use latephase_core::probe::Row;
+use latephase_core::{Layout, State};
+use serde_json::json;
+
+use crate::build::{Built, build};
+use crate::error::Error;
+use crate::findings;
+use crate::outcome::Outcome;
+use crate::page;
+use crate::run::{Run, Sink, Tick};
+use crate::source::Lookup;
+use crate::spec::Spec;
+use crate::stop::Status;
+use crate::store::{Store, tensors};
+
+/// What the caller decides about a session, none of which changes a byte of its results.
+pub struct Options<'a> {
+    /// Threads to evaluate on; all cores when absent.
+    pub threads: Option<usize>,
+    /// Wall-clock budget, after which the run is interrupted and can be resumed.
+    pub max_seconds: Option<f64>,
+    /// Seconds between checkpoints.
+    pub checkpoint_seconds: f64,
+    /// Set from outside to end after the current step.
+    pub stop: &'a AtomicBool,
+    /// Where data files are looked for.
+    pub lookup: Lookup,
+    /// Told of every look and, now and then, of every step.
+    pub progress: &'a mut (dyn Progress + Send),
+}
+
+/// Someone who watches a run.
+pub trait Progress {
+    /// A look was written.
+    fn look(&mut self, row: &Row);
+    /// A step was taken; called after every one, so it has to be cheap.
+    fn step(&mut self, status: &Status);
+}
+
+/// Nobody watches.
+pub struct Unwatched;
+
+impl Progress for Unwatched {
+    fn look(&mut self, _: &Row) {}
+    fn step(&mut self, _: &Status) {}
+}
+
+/// A session that has ended.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The run directory.
+    pub dir: PathBuf,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Seconds in the loop, in this session.
+    pub seconds: f64,
+    /// The manifest, as written.
+    pub manifest: serde_json::Value,
+}
+
+/// What stands in a directory already.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// Nothing: it is absent or empty.
+    Free,
+    /// This very spec, finished.
+    Finished,
+    /// This very spec, unfinished.
+    Unfinished,
+    /// Something else.
+    Foreign(String),
+}
+
+/// Looks at a directory before a run of `spec` is begun there.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn standing(dir: &Path, spec: &Spec) -> Result<Standing, Error> {
+    let mut entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Standing::Free),
+        Err(e) => return Err(Error::io(dir, "list", e)),
+    };
+    if entries.next().is_none() {
+        return Ok(Standing::Free);
+    }
+    let path = dir.join("spec.toml");
+    let Ok(text) = fs::read_to_string(&path) else {
+        return Ok(Standing::Foreign("it holds no spec.toml".into()));
+    };
+    let there = match Spec::parse(&text, &path.display().to_string(), &[]) {
+        Ok(there) => there,
+        Err(_) => return Ok(Standing::Foreign("its spec.toml is not one of this version's".into())),
+    };
+    if there.hash8()? != spec.hash8()? {
+        return Ok(Standing::Foreign("it holds a run of another spec".into()));
+    }
+    let manifest = read_manifest(dir)?;
+    let finished = manifest.is_some_and(|m| m["outcome"]["kind"] != "interrupted");
+    Ok(if finished { Standing::Finished } else { Standing::Unfinished })
+}
+
+/// The manifest of a run directory, where there is one.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn read_manifest(dir: &Path) -> Result<Option<serde_json::Value>, Error> {
+    let path = dir.join("manifest.json");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io(&path, "read", e)),
+    };
+    serde_json::from_str(&text).map(Some).map_err(|e| Error::usage(format!("{}: {e}", path.display())))
+}
+
+/// Runs a spec in a new directory.
+///
+/// # Errors
+/// What is wrong with the spec or the data, or what could not be written.
+pub fn begin(spec: &Spec, dir: &Path, options: Options<'_>) -> Result<Finished, Error> {
+    let built = build(spec, &options.lookup).map_err(|e| spec.locate(e))?;
+    let text = resolved_text(spec, &built)?;
+    let store = Store::create(dir, &text, &built.columns)?;
+    drive(spec, built, store, options, true)
+}
+
+/// Goes on with an interrupted or killed run.
+///
+/// # Errors
+/// When the directory holds no resumable run, or cannot be written.
+pub fn resume(dir: &Path, options: Options<'_>) -> Result<Finished, Error> {
+    let spec = read_spec(dir)?;
+    let mut built = build(&spec, &options.lookup).map_err(|e| spec.locate(e))?;
+    let (store, state) = Store::reopen(dir)?;
+    built.run.load(&state).map_err(|e| Error::usage(format!("{}: {e}", dir.display())))?;
+    drive(&spec, built, store, options, false)
+}
+
+/// The spec of a run directory.
+///
+/// # Errors
+/// When it is not there or not valid.
+pub fn read_spec(dir: &Path) -> Result<Spec, Error> {
+    let path = dir.join("spec.toml");
+    let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", e))?;
+    Spec::parse(&text, &path.display().to_string(), &[])
+}
+
+fn resolved_text(spec: &Spec, built: &Built) -> Result<String, Error> {
+    let mut text = String::new();
+    for file in &built.files {
+        text.push_str(&format!("# {} has SHA-256 {}\n", file.path, file.sha256));
+    }
+    text.push_str(&spec.resolved_toml()?);
+    Ok(text)
+}
+
+fn drive(
+    spec: &Spec,
+    built: Built,
+    store: Store,
+    mut options: Options<'_>,
+    fresh: bool,
+) -> Result<Finished, Error> {
+    let dir = store.dir().to_owned();
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(threads) = options.threads {
+        pool = pool.num_threads(threads);
+    }
+    let pool = pool.build().map_err(|e| Error::usage(format!("cannot start the threads: {e}")))?;
+    let Built { mut run, files, truth, credit, .. } = built;
+    let started = Instant::now();
+    let mut recorder = Recorder {
+        layout: run.problem.model.layout().clone(),
+        hash: spec.hash8()?,
+        started,
+        last: started,
+        every: Duration::from_secs_f64(options.checkpoint_seconds),
+        timings: Vec::new(),
+        store,
+        options: &mut options,
+    };
+    if fresh {
+        // From the first moment on there is something to resume from.
+        recorder.checkpoint(run.save())?;
+    }
+    let outcome = pool.install(|| run.go(&mut recorder))?;
+    let seconds = started.elapsed().as_secs_f64();
+    let timings = recorder.timings;
+    let store = recorder.store;
+
+    let meta = json!({ "spec": spec.hash8()?, "ln_loss": run.status.ln_loss }).to_string();
+    let theta =
+        tensors::theta_bytes(run.at.theta(), run.problem.model.layout(), &meta).map_err(Error::usage)?;
+    store.write("theta.safetensors", &theta)?;
+    let manifest = json!({
+        "latephase": env!("CARGO_PKG_VERSION"),
+        "spec": spec.hash8()?,
+        "outcome": outcome,
+        "sentence": outcome.sentence(),
+        "seconds": seconds,
+        "threads": pool.current_num_threads(),
+        "machine": { "os": std::env::consts::OS, "arch": std::env::consts::ARCH },
+        "model": { "degree": run.problem.model.degree().to_string(), "parameters": run.problem.dim() },
+        "data": {
+            "train": run.problem.train.n(),
+            "test": run.problem.test.as_ref().map(|t| t.n()),
+            "classes": run.problem.train.classes,
+            "files": files.iter().map(|f| json!({ "path": f.path, "sha256": f.sha256 })).collect::<Vec<_>>(),
+            "credit": credit,
+            "truth": truth.as_ref().map(|t| json!({
+                "margin_l2": t.margin_l2, "margin_global": t.margin_global, "note": t.note })),
+        },
+        "counts": counts(&run),
+        "looks": timings,
+    });
+    let findings = findings::of(&dir, spec, truth.as_ref())?;
+    store.write("findings.json", &pretty(&findings))?;
+    store.write("manifest.json", &pretty(&manifest))?;
+    let report = page::of_run(&dir, &run.problem)?;
+    store.write("report.html", report.as_bytes())?;
+    Ok(Finished { dir, outcome, seconds, manifest })
+}
+
+fn counts(run: &Run) -> serde_json::Value {
+    let clocks = &run.at.clocks;
+    let mut counts = serde_json::Map::new();
+    counts.insert("steps".into(), json!(clocks.step));
+    counts.insert("epochs".into(), json!(clocks.epoch));
+    counts.insert("evaluations".into(), json!(clocks.evaluations));
+    for (name, count) in run.phases.iter().flat_map(|p| p.algorithm.counts()) {
+        counts.insert(name.into(), json!(count));
+    }
+    counts.into()
+}
+
+/// Indented JSON with a final line break.
+pub fn pretty(value: &serde_json::Value) -> Vec<u8> {
+    format!("{value:#}\n").into_bytes()
+}
+
+struct Recorder<'a, 'b> {
+    layout: Layout,
+    hash: String,
+    started: Instant,
+    last: Instant,
+    every: Duration,
+    /// (step, seconds) of every look of this session.
+    timings: Vec<(u64, f64)>,
+    store: Store,
+    options: &'a mut Options<'b>,
+}
+
+impl Sink for Recorder<'_, '_> {
+    fn row(&mut self, row: &Row) -> Result<ControlFlow<()>, Error> {
+        self.store.row(row)?;
+        self.timings.push((row.get("step") as u64, self.started.elapsed().as_secs_f64()));
+        self.options.progress.look(row);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn tick(&mut self, status: &Status) -> Tick {
+        self.options.progress.step(status);
+        if self.options.stop.load(Ordering::Relaxed) {
+            return Tick::Stop("asked to stop".into());
+        }
+        let now = Instant::now();
+        if let Some(budget) = self.options.max_seconds
+            && now.duration_since(self.started).as_secs_f64() > budget
+        {
+            return Tick::Stop(format!("the budget of {budget} s ran out"));
+        }
+        if now.duration_since(self.last) > self.every { Tick::Checkpoint } else { Tick::Continue }
+    }
+
+    fn checkpoint(&mut self, state: State) -> Result<(), Error> {
+        let begun = Instant::now();
+        self.store.checkpoint(state)?;
+        // Large states are saved less often: at most a twentieth of the time goes into it.
+        self.every = self.every.max(begun.elapsed() * 20);
+        self.last = Instant::now();
+        Ok(())
+    }
+
+    fn keep(&mut self, log10_loss: f64, theta: &[f64]) -> Result<(), Error> {
+        let meta = json!({ "spec": self.hash, "log10_loss": log10_loss }).to_string();
+        let bytes = tensors::theta_bytes(theta, &self.layout, &meta).map_err(Error::usage)?;
+        self.store.write(&snapshot_name(log10_loss), &bytes)
+    }
+}
+
+/// Where θ at a level of loss is kept.
+pub fn snapshot_name(log10_loss: f64) -> String {
+    format!("snapshots/log10_loss_{}.safetensors", crate::store::number(log10_loss))
+}

@@ -1,0 +1,129 @@
+//! The short table, the sentence and the citations of a run.
+
+use std::path::Path;
+
+use latephase_core::cite::Cite;
+
+use crate::findings::{Columns, largest_relative_decrease, separation};
+use crate::spec::Spec;
+
+/// What to call a run: the name in its spec, else its directory's.
+pub fn name(dir: &Path, spec: &Spec) -> String {
+    let of_dir = || dir.file_name().map_or_else(|| "run".into(), |n| n.to_string_lossy().into_owned());
+    spec.name.clone().unwrap_or_else(of_dir)
+}
+
+/// A number for people: four or so digits, `-` where it is not known.
+pub fn plain(value: f64) -> String {
+    let size = value.abs();
+    if value.is_nan() {
+        "-".into()
+    } else if value == 0.0 || (1e-3..1e6).contains(&size) && value.fract() != 0.0 {
+        format!("{value:.5}")
+    } else if value.fract() == 0.0 && size < 1e15 {
+        format!("{value}")
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
+/// A loss for people: `1.6e-1000` from its decimal logarithm, whatever its size.
+pub fn loss(log10_loss: f64) -> String {
+    if !log10_loss.is_finite() {
+        return "-".into();
+    }
+    let exponent = log10_loss.floor();
+    let mantissa = 10f64.powf(log10_loss - exponent);
+    // 9.99 rounds up to 10.0, which belongs to the next decade.
+    if mantissa >= 9.95 {
+        return format!("1.0e{}", exponent + 1.0);
+    }
+    format!("{mantissa:.1}e{exponent}")
+}
+
+/// The outcome table: label and value.
+pub fn table(columns: &Columns, spec: &Spec, manifest: &serde_json::Value) -> Vec<(String, String)> {
+    let last = |name: &str| columns.last(name);
+    let mut table: Vec<(String, String)> = Vec::new();
+    let mut put = |label: &str, value: String| {
+        if value != "-" {
+            table.push((label.to_owned(), value));
+        }
+    };
+    put("outcome", manifest["outcome"]["kind"].as_str().unwrap_or("unfinished").to_owned());
+    put("loss", loss(last("log10_loss")));
+    put("steps", plain(last("step")));
+    put("evaluations of the full gradient", plain(last("evaluations").round()));
+    put("ln of the norm of theta", plain(last("ln_rho")));
+    let percent = |v: f64| if v.is_nan() { "-".into() } else { format!("{:.2} %", 100.0 * v) };
+    put("training accuracy", percent(last("train_accuracy")));
+    put("test accuracy", percent(last("test_accuracy")));
+    put("normalised margin", plain(last("margin")));
+    put("smoothed margin", plain(last("smooth_margin")));
+    let fall = separation(columns, spec)
+        .map_or(f64::NAN, |s| largest_relative_decrease(columns.get("smooth_margin"), s));
+    put("largest relative decrease of it after separation", plain_small(fall));
+    put("alignment beta (one gradient)", plain(last("beta")));
+    put("alignment beta (bundle)", plain(last("beta_bundle")));
+    put("KKT epsilon, gradient multipliers", plain(last("kkt_epsilon")));
+    put("KKT epsilon, fitted multipliers", plain(last("kkt_epsilon_fit")));
+    put("KKT epsilon, bundle", plain(last("kkt_epsilon_bundle")));
+    put("radius of the bundle", plain(last("kkt_radius")));
+    put("speed of the direction per unit of ln rho", plain(last("direction_speed")));
+    let flagged = columns.get("precision").iter().filter(|p| **p > 0.0).count();
+    if flagged > 0 {
+        put("looks at which f64 is near its end", flagged.to_string());
+    }
+    if let Some(seconds) = manifest["seconds"].as_f64() {
+        put("seconds in the loop", format!("{seconds:.2}"));
+    }
+    table
+}
+
+fn plain_small(value: f64) -> String {
+    if value.is_nan() {
+        "-".into()
+    } else if value == 0.0 {
+        "none".into()
+    } else {
+        format!("{value:.1e}")
+    }
+}
+
+/// One sentence that says what happened.
+pub fn sentence(manifest: &serde_json::Value, columns: &Columns) -> String {
+    let outcome = manifest["sentence"].as_str().unwrap_or("The run has not ended.");
+    let last = |name: &str| columns.last(name);
+    if !(last("log10_loss").is_finite() && last("margin").is_finite()) {
+        return outcome.to_owned();
+    }
+    let fit = columns.get("kkt_epsilon_fit");
+    let first = fit.iter().copied().find(|v| v.is_finite()).unwrap_or(f64::NAN);
+    let kkt = if first.is_finite() {
+        format!("; the fitted KKT residual went from {} to {}", plain(first), plain(last("kkt_epsilon_fit")))
+    } else {
+        String::new()
+    };
+    let trimmed = outcome.trim_end_matches('.');
+    format!(
+        "{trimmed}: loss {} after {} evaluations, normalised margin {}{kkt}.",
+        loss(last("log10_loss")),
+        plain(last("evaluations").round()),
+        plain(last("margin")),
+    )
+}
+
+/// The works behind a spec, in order of first use, without repeats.
+pub fn citations(spec: &Spec) -> Vec<Cite> {
+    let mut all: Vec<Cite> = Vec::new();
+    let lists = [spec.model.cite(), spec.loss.cite()]
+        .into_iter()
+        .chain(spec.algorithm.iter().map(|p| p.algorithm.cite()))
+        .chain(spec.probes.iter().map(|p| p.cite()));
+    for cite in lists.flatten() {
+        if !all.contains(cite) {
+            all.push(*cite);
+        }
+    }
+    all
+}
