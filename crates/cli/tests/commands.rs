@@ -52,6 +52,7 @@ fn every_kind_can_be_listed() {
         assert!(out.contains(name) && all.contains(name), "{out}");
     }
     assert!(place.ends(0, &["list", "paces"]).out.contains("pace = { kind = \"unit-decrease\", eta ="));
+    assert_eq!(place.ends(0, &["list", "norms", "--names"]).out, "l1\nl2\nlinf\n");
     let err = place.ends(2, &["list", "norm"]).err;
     assert!(err.contains("norms"), "{err}");
 }

@@ -105,3 +105,46 @@ fn a_full_disk_is_4_and_with_space_the_run_goes_on() {
     place.ends(0, &["resume", "dir"]);
     same_bytes(&place, "whole", "dir");
 }
+
+/// Interrupts a run every few milliseconds until it ends, and holds it to the uninterrupted one.
+#[track_caller]
+fn cut_into_pieces(overrides: &[&str]) {
+    let place = Place::with(&LONG.replace("steps = 250000", "steps = 1500"));
+    let call = [&["run", "spec.toml", "--quiet", "--out"], &["whole"][..], overrides].concat();
+    let whole = place.run(&call);
+    assert!([0, 3].contains(&whole.code), "{overrides:?}: {}", whole.err);
+    let call =
+        [&["run", "spec.toml", "--quiet", "--out"], &["parts", "--max-seconds", "0"][..], overrides].concat();
+    place.ends(130, &call);
+    for seconds in ["0", "0.001", "0.002", "0.003", "0.005", "1000"] {
+        place.run(&["resume", "parts", "--quiet", "--max-seconds", seconds]);
+    }
+    assert_eq!(
+        place.run(&["run", "spec.toml", "--out", "parts"]).code,
+        2,
+        "the overrides are part of the spec"
+    );
+    same_bytes(&place, "whole", "parts");
+}
+
+#[test]
+fn every_algorithm_pace_and_batch_goes_on_from_where_it_was_cut() {
+    let relu = "model.activation=relu";
+    cut_into_pieces(&[relu, "algorithm=bundle"]);
+    cut_into_pieces(&["algorithm=flow"]);
+    cut_into_pieces(&[relu, "algorithm.pace=lyu-li"]);
+    cut_into_pieces(&[
+        relu,
+        "algorithm.pace={ kind = \"constant\", eta = 0.01 }",
+        "algorithm.batch={ kind = \"fresh\", size = 7 }",
+    ]);
+    cut_into_pieces(&[
+        "algorithm.pace={ kind = \"loss-scaled\", eta = 0.01 }",
+        "algorithm.batch={ kind = \"shuffle\", size = 7 }",
+    ]);
+    cut_into_pieces(&[
+        relu,
+        "keep.log10_loss=[-1, -2, -20]",
+        "algorithm=[{ kind = \"stepped\", pace = { kind = \"unit-decrease\", eta = 0.01 }, until = { log10_loss = -1 } }, { kind = \"bundle\" }]",
+    ]);
+}
