@@ -26,9 +26,9 @@ pub enum Breakdown {
         /// Which quantity.
         what: String,
     },
-    /// Accepted steps shrank below the floor: the field is discontinuous here.
+    /// Steps shrank below the floor: the field is discontinuous here.
     #[error(
-        "chattering: accepted steps shrank to {step:.1e}, below {floor:.1e}; the field is discontinuous here \
+        "chattering: steps shrank to {step:.1e}, below {floor:.1e}; the field is discontinuous here \
          (a ReLU kink, or ties in l1 or linf). Use the bundle, a smooth activation, or the stepped algorithm with a small eta"
     )]
     Chattering {

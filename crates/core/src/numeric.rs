@@ -51,6 +51,22 @@ pub fn ln_add_exp(a: f64, b: f64) -> f64 {
     hi + (lo - hi).exp().ln_1p()
 }
 
+/// ln of the mean of e^x for x between `a` and `b`: a quantity whose logarithm changes linearly over a step.
+///
+/// # Examples
+/// The mean lies between the ends, and near the larger one when they are far apart:
+/// ```
+/// use latephase_core::numeric::ln_mean_exp;
+/// assert_eq!(ln_mean_exp(3.0, 3.0), 3.0);
+/// assert!((ln_mean_exp(0.0, 1.0) - (1f64.exp() - 1.0).ln()).abs() < 1e-15);
+/// assert_eq!(ln_mean_exp(1e5, 0.0), 1e5 - 1e5f64.ln());
+/// ```
+pub fn ln_mean_exp(a: f64, b: f64) -> f64 {
+    let width = (a - b).abs();
+    // (1 − e^{−w})/w = 1 − w/2 + …
+    if width < 1e-8 { 0.5 * (a + b) } else { a.max(b) + (-(-width).exp_m1() / width).ln() }
+}
+
 /// ln(1 + e^x), to rounding for every x.
 pub fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()

@@ -277,7 +277,8 @@ fn at_scale_one_the_loss_is_above_the_threshold() {
 #[test]
 fn the_mean_differs_from_the_sum_by_ln_n_alone() {
     type Build = fn(&str) -> Problem;
-    let cases: [(&str, Build, fn(f64) -> Vec<f64>); 3] = [
+    type Theta = fn(f64) -> Vec<f64>;
+    let cases: [(&str, Build, Theta); 3] = [
         ("exponential", two_layer, theta),
         ("logistic", two_layer, theta),
         ("cross-entropy", three_classes, theta_of_three_classes),

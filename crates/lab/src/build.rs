@@ -100,6 +100,7 @@ pub fn build(spec: &Spec, lookup: &Lookup) -> Result<Built, Error> {
         kept: 0,
         status: Status::unknown(),
         looked: false,
+        exhausted: false,
     };
     Ok(Built { run, columns, files, truth, credit })
 }

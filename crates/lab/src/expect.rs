@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use latephase_core::numeric::{dot, norm};
+use latephase_core::numeric::{distance, dot, norm};
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -54,6 +54,8 @@ pub enum Measure {
     Decrease(String),
     /// Cosine between the two runs' θ at the level.
     Cosine(Both),
+    /// ‖θ̂ − w‖ at the end of a linear model's run, w the exact maximum-margin direction that the data source knows.
+    DirectionError(Exact),
 }
 
 /// The marker of a measure of two runs.
@@ -62,6 +64,14 @@ pub enum Measure {
 pub enum Both {
     /// θ at a kept level.
     Theta,
+}
+
+/// The marker of a measure against the source's exact answer.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exact {
+    /// What the data source knows.
+    Truth,
 }
 
 /// A number, or the name of one that the data source knows exactly.
@@ -176,7 +186,24 @@ fn measure(expect: &Expect, dir: &Path, other: Option<&Path>) -> Result<f64, Err
             let file = expect.at.map_or("theta.safetensors".to_owned(), snapshot_name);
             cosine(&dir.join(&file), &other.join(&file))?
         }
+        Measure::DirectionError(Exact::Truth) => direction_error(dir)?,
     })
+}
+
+/// ‖θ̂ − w‖ for the exact direction w of the manifest.
+fn direction_error(dir: &Path) -> Result<f64, Error> {
+    let manifest = read_manifest(dir)?.unwrap_or_default();
+    let list = manifest["data"]["truth"]["direction"].as_array().cloned().unwrap_or_default();
+    let exact: Vec<f64> = list.iter().filter_map(|v| v.as_f64()).collect();
+    let path = dir.join("theta.safetensors");
+    let bytes = fs::read(&path).map_err(|e| Error::io(&path, "read", e))?;
+    let mut theta = read_flat(&bytes).map_err(|text| Error::usage(format!("{}: {text}", path.display())))?;
+    if exact.len() != theta.len() {
+        return Ok(f64::NAN);
+    }
+    let rho = norm(&theta);
+    theta.iter_mut().for_each(|t| *t /= rho);
+    Ok(distance(&theta, &exact))
 }
 
 /// Cosine between the θ of two files; NaN where one is missing.

@@ -81,6 +81,8 @@ pub struct Run {
     pub status: Status,
     /// Whether the row at hand has been written.
     pub looked: bool,
+    /// Whether a step could no longer change θ.
+    pub exhausted: bool,
 }
 
 impl Run {
@@ -131,6 +133,10 @@ impl Run {
                 return Ok(outcome);
             }
             if let Err(breakdown) = self.step() {
+                if matches!(breakdown, Breakdown::Precision { .. }) {
+                    // One more row, with the flag, even where this step has been looked at.
+                    (self.exhausted, self.looked) = (true, false);
+                }
                 self.look_once(sink)?;
                 sink.checkpoint(self.save())?;
                 return Ok(breakdown.into());
@@ -223,7 +229,7 @@ impl Run {
             full.ln_loss_sum,
             rho,
             rho.ln(),
-            f64::from(u8::from(rounding > FLAGGED)),
+            f64::from(u8::from(self.exhausted || rounding > FLAGGED)),
             self.phase as f64,
         ];
         let mut row = Row::default();

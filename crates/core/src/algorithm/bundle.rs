@@ -19,6 +19,14 @@
 //! Without the term e_k/h the direction is the minimum-norm element of all gradients within ε, which lags behind wherever
 //! F curves: an error of order ε that does not shrink with the step. DESIGN.md has the comparison.
 //!
+//! # Kinks that repel
+//! Where pieces meet as a maximum the flow leaves with one gradient, and a member on the far side would hold it on the
+//! ridge. Such a member shows in its linearisation error e_k (see `members.rs`): its plane lies below F at θ by ‖g_k − g‖
+//! times the distance of θ *from the ridge*. That distance is only a part of ‖θ_k − θ‖, and a small one where θ̂ passes
+//! the ridge at a slant or along it: a test for a large part of ‖g_k − g‖·‖θ_k − θ‖ finds nothing there. What has to be
+//! let through are members of a piece that ties as a minimum, whose e_k ≥ 0 is lowered by the curvature of the piece.
+//! That is of second order, a part of about ‖u_k − u‖ ≤ ε of the same product, and sets the scale of `repel`.
+//!
 //! # References
 //! The sets are Goldstein's ε-subdifferentials, inner approximations as in Lemaréchal 1975 and Burke, Lewis & Overton
 //! 2005; taking |e_k| for a function that is not concave is Lemaréchal's and Mifflin's device; the minimum-norm property
@@ -33,7 +41,7 @@ use super::{Algorithm, Field};
 use crate::catalogue::Entry;
 use crate::cite::{BURKE_2005, Cite, DAVIS_2020, LEMARECHAL_1975, WOLFE_1976};
 use crate::norm::{AnyNorm, L2};
-use crate::numeric::{axpy, dot, norm};
+use crate::numeric::{axpy, dot, ln_mean_exp, norm};
 use crate::pace::positive;
 use crate::quadratic::{Gram, MinNorm};
 use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
@@ -59,9 +67,9 @@ pub struct Bundle {
     /// Most members; 80 by default. It has to exceed the number of pieces that slide together.
     #[serde(default = "eighty")]
     pub members: usize,
-    /// A member is left out when its linearisation error is below −`repel` times the largest that its gradient and
-    /// distance allow; 0.5 by default, infinity keeps all.
-    #[serde(default = "half")]
+    /// A member is left out when its linearisation error is below −`repel`·‖g_k − g‖·‖θ_k − θ‖; 0.02 by default, infinity
+    /// keeps all. Larger values miss kinks that θ̂ passes at a slant.
+    #[serde(default = "fiftieth")]
     pub repel: f64,
     #[serde(skip)]
     running: Option<Box<Running>>,
@@ -75,8 +83,8 @@ fn eighty() -> usize {
     80
 }
 
-fn half() -> f64 {
-    0.5
+fn fiftieth() -> f64 {
+    0.02
 }
 
 #[derive(Clone, Debug)]
@@ -106,7 +114,7 @@ struct Running {
 impl Bundle {
     /// A bundle flow with these settings.
     pub fn new(kappa: f64, epsilon: f64, members: usize) -> Self {
-        Bundle { kappa, epsilon: Some(epsilon), members, repel: half(), running: None }
+        Bundle { kappa, epsilon: Some(epsilon), members, repel: fiftieth(), running: None }
     }
 
     fn running(&self) -> &Running {
@@ -315,7 +323,8 @@ impl Algorithm for Bundle {
             run.admit(&theta, &trial, None, 0.0);
             run.h = GROW * h;
             run.serious += 1;
-            let ln_dt = h.ln() - eval.ln_loss;
+            // dt = ds/𝓛, and ln 𝓛 falls nearly linearly over a step.
+            let ln_dt = h.ln() + ln_mean_exp(-eval.ln_loss, -trial.ln_loss);
             let point = Point { unit: &new_unit, rho: new_rho, ln_loss_sum: trial.ln_loss_sum };
             run.prune(&point, most, repel);
             run.solve(kappa);

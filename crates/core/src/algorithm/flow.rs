@@ -2,10 +2,11 @@
 //!
 //! Embedded Runge–Kutta pairs; a step is kept when the estimated local error is at most rtol·‖θ‖. Where the field is
 //! discontinuous (ReLU kinks, ties, l1 and l∞ everywhere) no step size satisfies an error bound of higher order: the
-//! steps shrink for good, and the flow ends with the outcome *chattering* instead of crawling on. Two signs have to
-//! come together: ln 𝓛 hardly falls, and θ hardly moves. Late in training θ moves by 1/ρ^L of itself in a step while ln 𝓛
-//! falls by 1; on a plateau ln 𝓛 stands still while θ moves; neither chatters. Where moving by all of ‖θ‖ would not lower
-//! ln 𝓛 either (data that cannot be separated, an example that no active neuron sees), the point is stationary.
+//! steps shrink for good, and the flow ends with the outcome *chattering* instead of crawling on. Three signs have to
+//! come together: ln 𝓛 hardly falls, θ hardly moves, and yet the velocity keeps jumping. Late in training θ moves by 1/ρ^L
+//! of itself in a step while ln 𝓛 falls by 1; on a plateau ln 𝓛 stands still while θ moves; towards a minimum the velocity
+//! changes as little as θ does. None of these chatters. Where moving by all of ‖θ‖ would not lower ln 𝓛 either (data
+//! that cannot be separated, an example that no active neuron sees), the point is stationary.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::Algorithm;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, DORMAND_PRINCE_1980, LYU_LI_2020};
 use crate::norm::{AnyNorm, Norm};
-use crate::numeric::{axpy, norm};
+use crate::numeric::{axpy, distance, ln_mean_exp, norm};
 use crate::pace::positive;
 use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
 
@@ -65,8 +66,13 @@ const DORMAND_PRINCE: Coefficients = Coefficients {
 /// How many kept steps the chattering test looks back over.
 const WINDOW: u64 = 200;
 
-/// A relative slope ρ‖g‖⋆ below this is flat. At the kinks and ties of the late phase it is at least L·Σ w q, and large.
-const FLAT: f64 = 0.1;
+/// A relative slope ρ‖g‖⋆ below this is flat: about what is left where the error control of a stiff minimum lets the
+/// velocity oscillate. At the kinks and ties of the late phase it is at least L·Σ w q, and large.
+const FLAT: f64 = 0.3;
+
+/// Mean relative change of the velocity in a step that means jumps: between two crossings of a kink the step regrows in
+/// some ten steps, and the crossing changes the velocity by its own size. A stiff but smooth field keeps to about 0.01.
+const JUMPY: f64 = 0.05;
 
 /// Steepest flow in a norm.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -81,8 +87,8 @@ pub struct Flow {
     /// Local error allowed in a step, relative to ‖θ‖₂; 1e-6 by default.
     #[serde(default = "millionth")]
     pub rtol: f64,
-    /// The flow is said to chatter when, over 200 kept steps, both the mean fall of ln 𝓛 and the mean ‖Δθ‖/‖θ‖ of a step
-    /// are below this; √rtol/10 by default.
+    /// The flow may be said to chatter when, over 200 kept steps, both the mean fall of ln 𝓛 and the mean ‖Δθ‖/‖θ‖ of a
+    /// step are below this; √rtol/10 by default, 0 never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<f64>,
     #[serde(skip)]
@@ -100,8 +106,10 @@ struct Running {
     error: f64,
     kept: u64,
     refused: u64,
-    /// Kept steps, fall of ln 𝓛 and relative motion of θ in the current window.
-    window: (u64, f64, f64),
+    /// Kept steps in the current window, and the sums over them of
+    seen: u64,
+    /// the fall of ln 𝓛, the relative motion of θ and the relative change of the velocity.
+    sums: [f64; 3],
 }
 
 impl Flow {
@@ -201,16 +209,21 @@ impl Algorithm for Flow {
             }
             run.kept += 1;
             run.error += error;
-            run.window.0 += 1;
-            run.window.1 += eval.ln_loss - reached.ln_loss;
-            run.window.2 += motion;
+            run.seen += 1;
+            // Both tableaux end with a stage at the new θ.
+            let change = stages.last().map_or(0.0, |last| distance(last, &first) / norm(&first));
+            for (sum, new) in run.sums.iter_mut().zip([eval.ln_loss - reached.ln_loss, motion, change]) {
+                *sum += new;
+            }
             at.move_to(theta, Some((&RowSet::Full, Arc::clone(&reached))));
-            at.clocks.advance(h, h.ln() - eval.ln_loss);
+            // dt = ds/𝓛, and ln 𝓛 falls nearly linearly over a step.
+            at.clocks.advance(h, h.ln() + ln_mean_exp(-eval.ln_loss, -reached.ln_loss));
             at.clocks.epoch += 1;
-            if run.window.0 == WINDOW {
-                let mean = (run.window.1 / WINDOW as f64).max(run.window.2 / WINDOW as f64);
-                run.window = (0, 0.0, 0.0);
-                if mean < floor && slope * rho < FLAT {
+            if run.seen == WINDOW {
+                let [fall, motion, change] = run.sums.map(|sum| sum / WINDOW as f64);
+                (run.seen, run.sums) = (0, [0.0; 3]);
+                let still = fall < floor && motion < floor;
+                if still && slope * rho < FLAT {
                     let what = format!(
                         "moving theta by its own length lowers ln of the loss by {:.1e} to first order; the model cannot \
                          separate the data, or an example is out of reach of every active neuron",
@@ -218,8 +231,8 @@ impl Algorithm for Flow {
                     );
                     return Err(Breakdown::Stationary { what });
                 }
-                if mean < floor {
-                    return Err(Breakdown::Chattering { step: mean, floor });
+                if still && change > JUMPY {
+                    return Err(Breakdown::Chattering { step: motion, floor });
                 }
             }
             return Ok(());
@@ -238,15 +251,15 @@ impl Algorithm for Flow {
     fn save(&self) -> State {
         let r = self.running.as_ref().expect("begin comes before save");
         let mut state = State::default();
-        state.put("numbers", &[r.h, r.error, r.window.1, r.window.2]);
-        state.put_counts("counts", &[r.kept, r.refused, r.window.0]);
+        state.put("numbers", &[r.h, r.error, r.sums[0], r.sums[1], r.sums[2]]);
+        state.put_counts("counts", &[r.kept, r.refused, r.seen]);
         state
     }
 
     fn load(&mut self, state: &State) -> Result<(), Invalid> {
         let r = self.running.as_mut().expect("begin comes before load");
-        [r.h, r.error, r.window.1, r.window.2] = state.numbers("numbers")?;
-        [r.kept, r.refused, r.window.0] = state.counters("counts")?;
+        [r.h, r.error, r.sums[0], r.sums[1], r.sums[2]] = state.numbers("numbers")?;
+        [r.kept, r.refused, r.seen] = state.counters("counts")?;
         Ok(())
     }
 }

@@ -98,19 +98,33 @@ impl Running {
             ln_scale: direction.ln_scale,
             step: at.clocks.step,
         };
+        let mut refused_here = false;
         loop {
             let h = self.pace.length(&view);
-            let theta = moved(at.theta(), h, &self.d)?;
+            let theta = match moved(at.theta(), h, &self.d) {
+                // However short, a step does not do what the gradient promises: the field jumps right here.
+                Err(Breakdown::Precision { .. }) if refused_here => {
+                    let step = h * norm(&self.d) / norm(at.theta());
+                    return Err(Breakdown::Chattering { step, floor: f64::EPSILON });
+                }
+                moved => moved?,
+            };
             let mut known = None;
             if self.pace.judges() {
                 let predicted = h * direction.slope;
-                let trial = at.trial(problem, &theta, rows);
+                // A trial that diverges is one to refuse; a model that fails is not mended by a shorter step.
+                let trial = match at.trial(problem, &theta, rows) {
+                    Ok(trial) => Some(trial),
+                    Err(Breakdown::Diverged { .. }) => None,
+                    Err(other) => return Err(other),
+                };
                 let actual = trial.as_ref().map_or(f64::NEG_INFINITY, |t| eval.ln_loss - t.ln_loss);
                 if !self.pace.accept(&Trial { predicted, actual }) {
                     self.refused += 1;
+                    refused_here = true;
                     continue;
                 }
-                known = trial.ok();
+                known = trial;
             }
             at.move_to(theta, known.map(|eval| (rows, eval)));
             let ln_dt = h.ln() - direction.ln_scale;

@@ -117,21 +117,31 @@ impl Model for Network {
         self.inputs + 2 * self.layers.iter().map(|l| l.outputs()).sum::<usize>()
     }
 
-    /// ‖W_i‖²/k_i − ‖W_{i+1}‖²/k_{i+1} for consecutive blocks: constant along the gradient flow of a network whose
-    /// outputs have degree k_i in block i (Lyu & Li 2020, item 13). NaN-free only for networks of exact degree.
+    /// For every hidden neuron between two dense layers, ‖incoming‖² − p·‖outgoing‖², p the degree of its activation:
+    /// constant along the gradient flow, because scaling the incoming weights by c and the outgoing ones by c^{−p} changes
+    /// nothing (Lyu & Li 2020, item 13; for ReLU ‖v_r‖² − a_r²). Summed over a layer it is the balance of the layers'
+    /// norms. A bias of the incoming layer counts as one of its weights; other biases do not take part, and neither
+    /// does anything in a network whose degree they spoil.
     fn conserved(&self, theta: &[f64]) -> Vec<f64> {
+        let mut conserved = Vec::new();
         if !self.degree.is_exact() {
-            return Vec::new();
+            return conserved;
         }
-        // A first-layer bias is part of the first layer: weight and bias share their degree and their layer.
-        let mut energies: Vec<f64> = Vec::new();
-        for (k, &(from, to)) in self.spans.iter().enumerate() {
-            if from < to {
-                let part = &theta[from..to];
-                let above: f64 = self.layers[k + 1..].iter().map(|l| l.input_degree()).product();
-                energies.push(numeric::dot(part, part) / above);
+        let dense: Vec<usize> =
+            (0..self.layers.len()).filter(|&k| self.spans[k].0 < self.spans[k].1).collect();
+        for pair in dense.windows(2) {
+            let (below, above) = (pair[0], pair[1]);
+            let power: f64 = self.layers[below + 1..above].iter().map(|l| l.input_degree()).product();
+            let (width, out) = (self.layers[below].outputs(), self.layers[above].outputs());
+            let (incoming, outgoing) = (self.params(theta, below), self.params(theta, above));
+            let inputs = if below == 0 { self.inputs } else { self.layers[below - 1].outputs() };
+            for j in 0..width {
+                let row = &incoming[j * inputs..(j + 1) * inputs];
+                let bias = incoming.get(width * inputs + j).copied().unwrap_or(0.0);
+                let fan_out: f64 = (0..out).map(|i| outgoing[i * width + j].powi(2)).sum();
+                conserved.push(numeric::dot(row, row) + bias * bias - power * fan_out);
             }
         }
-        energies.windows(2).map(|pair| pair[0] - pair[1]).collect()
+        conserved
     }
 }
