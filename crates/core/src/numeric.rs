@@ -92,6 +92,35 @@ pub fn exact_difference(a: f64, b: f64) -> (f64, f64) {
 /// When the lengths differ.
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len(), "dot of vectors of different lengths");
+    wide(|| dot_lanes(a, b))
+}
+
+/// Runs element-wise `work` compiled for the widest vectors of the machine at hand. The order of its sums stays the
+/// one that is written, so machines differ only where their compilers contract.
+#[inline(always)]
+pub(crate) fn wide<T>(work: impl FnOnce() -> T) -> T {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// Whether every entry is finite.
+pub fn all_finite(v: &[f64]) -> bool {
+    // x − x is 0 for a finite x and NaN otherwise: a sum without branches.
+    let sum = wide(|| {
+        let mut lanes = [0.0; 8];
+        let chunks = v.chunks_exact(8);
+        let rest: f64 = chunks.remainder().iter().map(|x| x - x).sum();
+        for x in chunks {
+            for k in 0..8 {
+                lanes[k] += x[k] - x[k];
+            }
+        }
+        lanes.iter().sum::<f64>() + rest
+    });
+    sum == 0.0
+}
+
+#[inline(always)]
+fn dot_lanes(a: &[f64], b: &[f64]) -> f64 {
     let mut lanes = [0.0; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
@@ -120,21 +149,38 @@ pub fn norm(a: &[f64]) -> f64 {
 /// y += c·x.
 pub fn axpy(c: f64, x: &[f64], y: &mut [f64]) {
     assert_eq!(x.len(), y.len(), "axpy of vectors of different lengths");
-    for (y, x) in y.iter_mut().zip(x) {
-        *y += c * x;
-    }
+    wide(|| y.iter_mut().zip(x).for_each(|(y, x)| *y += c * x));
 }
 
 /// y *= c.
 pub fn scale(c: f64, y: &mut [f64]) {
     if c != 1.0 {
-        y.iter_mut().for_each(|y| *y *= c);
+        wide(|| y.iter_mut().for_each(|y| *y *= c));
     }
 }
 
 /// ‖a − b‖₂.
 pub fn distance(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt()
+    scaled_distance(1.0, a, 1.0, b)
+}
+
+/// ‖s·a − t·b‖₂: the distance of directions without forming them.
+pub fn scaled_distance(s: f64, a: &[f64], t: f64, b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len(), "distance of vectors of different lengths");
+    let squared = wide(|| {
+        let mut lanes = [0.0; 8];
+        let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
+        let rest = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| s * x - t * y);
+        let rest: f64 = rest.map(|d| d * d).sum();
+        for (x, y) in a8.zip(b8) {
+            for k in 0..8 {
+                let d = s * x[k] - t * y[k];
+                lanes[k] += d * d;
+            }
+        }
+        lanes.iter().sum::<f64>() + rest
+    });
+    squared.sqrt()
 }
 
 /// Compensated (Neumaier) sum, for certificates whose terms cancel.

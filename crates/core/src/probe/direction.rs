@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Context, Probe, Row, Snapshot, StepRecord};
 use crate::catalogue::Entry;
 use crate::cite::{Cite, JI_TELGARSKY_2020, LYU_LI_2020};
-use crate::numeric::{distance, norm};
+use crate::numeric::{distance, norm, scaled_distance};
 use crate::{Invalid, State};
 
 /// `direction_path` = Σ‖Δθ̂‖ over all steps, `direction_chord` = ‖θ̂ − θ̂₀‖ with θ̂₀ at the last look, and
@@ -35,8 +35,7 @@ impl Probe for DirectionProbe {
 
     fn step(&mut self, step: &StepRecord<'_>) {
         let (a, b) = (norm(step.before), norm(step.after));
-        let squares = step.before.iter().zip(step.after).map(|(x, y)| (x / a - y / b) * (x / a - y / b));
-        self.path += squares.sum::<f64>().sqrt();
+        self.path += scaled_distance(1.0 / a, step.before, 1.0 / b, step.after);
     }
 
     fn measure(&mut self, at: &Snapshot<'_>, row: &mut Row) {
