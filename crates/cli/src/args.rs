@@ -46,10 +46,14 @@ The bytes are those of a run that was never interrupted.")]
     /// List what a spec can name.
     #[command(after_help = "Examples:
   latephase list
-  latephase list paces")]
+  latephase list paces
+  latephase list recipes --names")]
     List {
         /// What to list with its settings; the names of everything when absent.
         kind: Option<Kind>,
+        /// Names alone, one a line, for scripts.
+        #[arg(long, requires = "kind")]
+        names: bool,
     },
     /// Write the report page of a run, or of several over each other.
     #[command(after_help = "Examples:
@@ -129,7 +133,7 @@ pub struct Run {
     /// The directory [default: runs/NAME-HASH].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Move a directory that holds something else aside, to DIR.old-1.
+    /// Begin anew: move what stands in the directory aside, to DIR.old-1.
     #[arg(long)]
     pub force: bool,
     /// How it is run.

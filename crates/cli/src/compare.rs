@@ -31,9 +31,11 @@ pub fn compare(a: &Path, b: &Path, as_json: bool) -> Result<Exit, Failure> {
 fn text(a: &Path, b: &Path, comparison: &Comparison) -> String {
     let mut rows = vec![vec![String::new(), String::new()]];
     rows[0].extend(comparison.levels.iter().map(|&l| loss(l)));
-    for column in &comparison.columns {
+    let is_measured = |v: &[f64]| v.iter().any(|x| !x.is_nan());
+    for column in comparison.columns.iter().filter(|c| is_measured(&c.a) || is_measured(&c.b)) {
         let line = |name: &str, who: &str, values: &[f64]| {
-            let cells = values.iter().map(|&v| plain(v));
+            let is_count = column.name == "evaluations";
+            let cells = values.iter().map(|&v| plain(if is_count { v.round() } else { v }));
             [name.to_owned(), who.to_owned()].into_iter().chain(cells).collect::<Vec<_>>()
         };
         rows.push(line(&column.name, "A", &column.a));

@@ -30,6 +30,8 @@ pub enum Kind {
     Losses,
     /// How θ moves.
     Algorithms,
+    /// Which examples a step sees.
+    Batches,
     /// Where a step goes.
     Descents,
     /// The geometry of steepest descent.
@@ -57,6 +59,11 @@ const ACTIVATIONS: [(&str, &str, &str); 5] = [
     ("identity", "z", ""),
     ("quadratic", "z^2", ""),
 ];
+const BATCHES: [(&str, &str, &str); 3] = [
+    ("full", "the whole training set at every step", ""),
+    ("shuffle", "without replacement, a new order every epoch", "size = 32"),
+    ("fresh", "with replacement, drawn anew at every step", "size = 32"),
+];
 const INITIALISATIONS: [(&str, &str, &str); 4] = [
     ("he", "normal with variance 2/fan_in", "alpha = 0.1"),
     ("lecun", "normal with variance 1/fan_in", ""),
@@ -64,12 +71,13 @@ const INITIALISATIONS: [(&str, &str, &str); 4] = [
     ("file", "weights made elsewhere, from a safetensors file", "path = \"theta.safetensors\""),
 ];
 
-/// Lists one kind with examples, or the names of all kinds.
+/// Lists one kind with examples or by its names alone, or everything there is.
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn list(kind: Option<Kind>) -> Result<Exit, Failure> {
+pub fn list(kind: Option<Kind>, names: bool) -> Result<Exit, Failure> {
     match kind {
+        Some(kind) if names => say(&lines(kind).iter().map(|l| format!("{}\n", l.name)).collect::<String>())?,
         Some(kind) => say(&of_kind(kind))?,
         None => say(&everything())?,
     }
@@ -118,6 +126,7 @@ fn lines(kind: Kind) -> Vec<Line> {
         Kind::Models => listed("model", AnyModel::LIST),
         Kind::Activations => fixed("activation", &ACTIVATIONS),
         Kind::Initialisations => fixed("init", &INITIALISATIONS),
+        Kind::Batches => fixed("batch", &BATCHES),
         Kind::Losses => listed("loss", AnyLoss::LIST),
         Kind::Algorithms => listed("algorithm", AnyAlgorithm::LIST),
         Kind::Descents => listed("descent", AnyDescent::LIST),
@@ -155,6 +164,7 @@ fn written(key: &str, name: &str, body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use latephase_core::Batches;
     use latephase_core::model::Init;
     use latephase_core::model::layer::Nonlinearity;
 
@@ -163,6 +173,11 @@ mod tests {
     #[test]
     fn what_is_listed_is_what_the_core_parses() {
         assert_eq!(ACTIVATIONS.map(|a| a.0).as_slice(), Nonlinearity::NAMES);
+        assert_eq!(BATCHES.map(|b| b.0).as_slice(), Batches::NAMES);
+        for (name, _, body) in BATCHES {
+            let text = format!("kind = \"{name}\"\n{body}");
+            assert!(toml::from_str::<Batches>(&text).is_ok(), "{text}");
+        }
         for (name, _, body) in INITIALISATIONS {
             let text = format!("kind = \"{name}\"\n{body}");
             assert!(toml::from_str::<Init>(&text).is_ok(), "{text}");

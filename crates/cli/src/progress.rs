@@ -119,21 +119,21 @@ impl Watch {
             (_, _, Some(speed)) => parts.push(format!("{} steps/s", short(speed))),
             _ => {}
         }
-        if let Some(left) = self.left() {
-            parts.push(format!("about {} left", duration(left)));
-        }
+        parts.extend(self.left());
         parts.join("  ")
     }
 
     /// The stop that comes first decides; one that cannot be foretold does not.
-    fn left(&self) -> Option<f64> {
+    fn left(&self) -> Option<String> {
         let loss = self.stop.log10_loss.and_then(|level| self.decades.seconds_to(-level));
         let steps = self.stop.steps.and_then(|n| self.steps.seconds_to(n as f64));
         match (loss, steps) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            // The steps are only a budget here: without an idea of when the target comes, theirs is an upper bound.
-            (None, Some(b)) => Some(b),
-            (a, None) => a,
+            (Some(a), Some(b)) => Some(format!("about {} left", duration(a.min(b)))),
+            (Some(a), None) => Some(format!("about {} left", duration(a))),
+            // Beside a target that nobody can foretell, the steps are an upper bound.
+            (None, Some(b)) if self.stop.has_target() => Some(format!("at most {} left", duration(b))),
+            (None, Some(b)) => Some(format!("about {} left", duration(b))),
+            (None, None) => None,
         }
     }
 

@@ -56,11 +56,16 @@ pub fn recipe(args: &args::Recipe) -> Result<Exit, Failure> {
     swap(None);
     let result = result.map_err(|e| Failure::during_run(&e))?;
     say(&if args.json { object(&args.name, &result).to_string() } else { text(&result)? })?;
-    if result.interrupted || signals::STOP.load(Ordering::Relaxed) {
-        return Ok(Exit::Interrupted);
+    Ok(exit(&result, signals::STOP.load(Ordering::Relaxed)))
+}
+
+/// A row that is undecided violates nothing.
+fn exit(result: &RecipeResult, stopped: bool) -> Exit {
+    if result.interrupted || stopped {
+        return Exit::Interrupted;
     }
     let violated = result.rows.iter().any(|row| row.held == Some(false));
-    Ok(if violated { Exit::Violated } else { Exit::Done })
+    if violated { Exit::Violated } else { Exit::Done }
 }
 
 fn default_directory(name: &str, quick: bool) -> PathBuf {
@@ -134,5 +139,27 @@ impl Progress for Current<'_> {
 
     fn step(&mut self, status: &Status) {
         self.with(|watch| watch.step(status));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latephase_lab::expect::Compared;
+
+    #[test]
+    fn one_violated_row_is_1_and_an_undecided_one_is_not() {
+        let row = |held| Compared {
+            id: "a".into(),
+            source: "b".into(),
+            paper: "1".into(),
+            ours: "2".into(),
+            ratio: "2".into(),
+            held,
+        };
+        let result = |rows| RecipeResult { rows, ..RecipeResult::default() };
+        assert_eq!(exit(&result(vec![row(Some(true)), row(None)]), false), Exit::Done);
+        assert_eq!(exit(&result(vec![row(Some(true)), row(Some(false))]), false), Exit::Violated);
+        assert_eq!(exit(&result(vec![row(Some(false))]), true), Exit::Interrupted);
     }
 }

@@ -12,13 +12,14 @@
 
 /// Samples kept before every other one is dropped.
 const KEPT: usize = 256;
-/// Samples in the window below which nothing is said.
-const FEWEST: usize = 6;
+/// Samples in the window, and seconds of age, below which nothing is said: a run's first moments are not like the rest.
+const FEWEST: usize = 8;
+const YOUNGEST: f64 = 2.0;
 /// How much of a change of ln u it takes for q to be believed: with less, noise in the speed is all there is, and q
 /// leans towards 0, a constant speed.
 const LEVER: f64 = 0.05;
 /// The steepest laws that are believed. Above 2, u would blow up in finite time faster than any degree makes it.
-const POWERS: (f64, f64) = (-6.0, 2.0);
+const POWERS: (f64, f64) = (-4.0, 2.0);
 /// Times the session's age beyond which an estimate is only a guess.
 const FARTHEST: f64 = 1000.0;
 
@@ -110,7 +111,7 @@ impl TimeLeft {
         let c = integral(u1, u2, q) / (t2 - t1);
         let left = integral(u2, target, q) / c;
         let age = t2 - self.samples.first()?.0;
-        (left.is_finite() && left <= FARTHEST * age).then_some(left)
+        (left.is_finite() && age >= YOUNGEST && left <= FARTHEST * age).then_some(left)
     }
 }
 

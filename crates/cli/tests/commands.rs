@@ -52,6 +52,8 @@ fn every_kind_can_be_listed() {
         assert!(out.contains(name) && all.contains(name), "{out}");
     }
     assert!(place.ends(0, &["list", "paces"]).out.contains("pace = { kind = \"unit-decrease\", eta ="));
+    let names = place.ends(0, &["list", "norms", "--names"]).out;
+    assert!(names.lines().any(|n| n == "linf") && names.lines().all(|n| !n.contains(' ')), "{names}");
     let err = place.ends(2, &["list", "norm"]).err;
     assert!(err.contains("norms"), "{err}");
 }

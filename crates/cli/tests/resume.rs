@@ -5,13 +5,16 @@
 mod common;
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
 use std::time::Duration;
 
 use common::{LONG, Place, TINY, same_bytes};
 
-/// Deaths in a row. Each life is up to this many milliseconds.
+/// Deaths, and lives in which they have to happen. Each life is up to this many milliseconds.
 const KILLS: u64 = 20;
+const ATTEMPTS: u64 = 200;
+const SIGKILL: i32 = 9;
 const LIFE_MS: u64 = 250;
 
 fn signal(child: &Child, name: &str) {
@@ -37,28 +40,44 @@ fn twenty_kills_at_random_moments_change_no_byte() {
     let place = Place::with(LONG);
     place.ends(0, &["run", "spec.toml", "--out", "whole", "--quiet"]);
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(std::process::id());
-    let mut cut_short = 0;
-    for _ in 0..KILLS {
+    let (mut killed, mut runs) = (0, 0);
+    for _ in 0..ATTEMPTS {
+        if killed == KILLS {
+            break;
+        }
         // xorshift: the moments only have to be scattered.
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
-        let call = match place.path("killed/spec.toml").exists() {
-            true => ["resume", "killed", "--quiet", "--checkpoint-seconds", "0.005"].as_slice(),
-            false => &["run", "spec.toml", "--out", "killed", "--quiet", "--checkpoint-seconds", "0.005"],
-        };
-        let mut child = place.process(call).spawn().expect("the binary starts");
+        let dir = format!("killed-{runs}");
+        let mut child = place.process(&go_on(&place, &dir)).spawn().expect("the binary starts");
         std::thread::sleep(Duration::from_millis(seed % LIFE_MS));
-        cut_short += u64::from(child.try_wait().expect("a child").is_none());
         child.kill().expect("a child");
-        child.wait().expect("a child");
+        let status = child.wait().expect("a child");
+        if status.signal() == Some(SIGKILL) {
+            killed += 1;
+            continue;
+        }
+        // It came to its end before the signal: however fast the machine, the kills go on in another directory.
+        assert_eq!(status.code(), Some(0), "{dir} failed");
+        same_bytes(&place, "whole", &dir);
+        runs += 1;
     }
-    assert!(cut_short >= KILLS / 2, "only {cut_short} lives were cut short; lengthen the run");
-    if !place.path("killed/spec.toml").exists() {
-        place.ends(0, &["run", "spec.toml", "--out", "killed", "--quiet"]);
-    }
-    place.ends(0, &["resume", "killed", "--quiet"]);
-    same_bytes(&place, "whole", "killed");
+    assert_eq!(killed, KILLS, "lives cut short in {ATTEMPTS}");
+    let dir = format!("killed-{runs}");
+    let call = go_on(&place, &dir);
+    place.ends(0, &call);
+    same_bytes(&place, "whole", &dir);
+}
+
+/// The call that goes on with a directory, or begins it where nothing stands yet.
+fn go_on<'a>(place: &Place, dir: &'a str) -> Vec<&'a str> {
+    let rest = ["--quiet", "--checkpoint-seconds", "0.005"];
+    let call = match place.path(dir).join("spec.toml").exists() {
+        true => vec!["resume", dir],
+        false => vec!["run", "spec.toml", "--out", dir],
+    };
+    [call, rest.to_vec()].concat()
 }
 
 #[test]
@@ -104,4 +123,47 @@ fn a_full_disk_is_4_and_with_space_the_run_goes_on() {
     fs::rename(place.path("aside"), &rows).expect("a file");
     place.ends(0, &["resume", "dir"]);
     same_bytes(&place, "whole", "dir");
+}
+
+/// Interrupts a run every few milliseconds until it ends, and holds it to the uninterrupted one.
+#[track_caller]
+fn cut_into_pieces(overrides: &[&str]) {
+    let place = Place::with(&LONG.replace("steps = 250000", "steps = 1500"));
+    let call = [&["run", "spec.toml", "--quiet", "--out"], &["whole"][..], overrides].concat();
+    let whole = place.run(&call);
+    assert!([0, 3].contains(&whole.code), "{overrides:?}: {}", whole.err);
+    let call =
+        [&["run", "spec.toml", "--quiet", "--out"], &["parts", "--max-seconds", "0"][..], overrides].concat();
+    place.ends(130, &call);
+    for seconds in ["0", "0.001", "0.002", "0.003", "0.005", "1000"] {
+        place.run(&["resume", "parts", "--quiet", "--max-seconds", seconds]);
+    }
+    assert_eq!(
+        place.run(&["run", "spec.toml", "--out", "parts"]).code,
+        2,
+        "the overrides are part of the spec"
+    );
+    same_bytes(&place, "whole", "parts");
+}
+
+#[test]
+fn every_algorithm_pace_and_batch_goes_on_from_where_it_was_cut() {
+    let relu = "model.activation=relu";
+    cut_into_pieces(&[relu, "algorithm=bundle"]);
+    cut_into_pieces(&["algorithm=flow"]);
+    cut_into_pieces(&[relu, "algorithm.pace=lyu-li"]);
+    cut_into_pieces(&[
+        relu,
+        "algorithm.pace={ kind = \"constant\", eta = 0.01 }",
+        "algorithm.batch={ kind = \"fresh\", size = 7 }",
+    ]);
+    cut_into_pieces(&[
+        "algorithm.pace={ kind = \"loss-scaled\", eta = 0.01 }",
+        "algorithm.batch={ kind = \"shuffle\", size = 7 }",
+    ]);
+    cut_into_pieces(&[
+        relu,
+        "keep.log10_loss=[-1, -2, -20]",
+        "algorithm=[{ kind = \"stepped\", pace = { kind = \"unit-decrease\", eta = 0.01 }, until = { log10_loss = -1 } }, { kind = \"bundle\" }]",
+    ]);
 }

@@ -29,6 +29,9 @@ pub const COLUMNS: &[&str] = &[
     "ln_rho",
 ];
 
+/// Ratio of two levels that are told apart.
+const CLOSE: f64 = 1.05;
+
 /// Two runs at the same levels of loss.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
@@ -97,7 +100,8 @@ pub fn common_levels(a: &Columns, b: &Columns) -> Vec<f64> {
         levels.extend([1.0, 2.0, 5.0].map(|m| -m * decade).into_iter().filter(|&l| l <= top && l > deepest));
         decade *= 10.0;
     }
-    if deepest <= top.min(-1.0) {
+    // A deepest level beside the last round one would say the same twice.
+    if deepest <= top.min(-1.0) && levels.last().is_none_or(|last| deepest < CLOSE * last) {
         levels.push(deepest);
     }
     levels
@@ -231,6 +235,8 @@ mod tests {
         let a = run(&[0.1, 3.0, 30.0], |x| x);
         let b = run(&[0.5, 1.5, 300.0], |x| x);
         assert_eq!(common_levels(&a, &b), [-1.0, -2.0, -5.0, -10.0, -20.0, -30.0]);
+        let round = run(&[0.1, 5.0, 10.2], |x| x);
+        assert_eq!(common_levels(&round, &b), [-1.0, -2.0, -5.0, -10.0]);
         let late = run(&[4.0, 12.0], |x| x);
         assert_eq!(common_levels(&late, &b), [-5.0, -10.0, -12.0]);
         let never = run(&[0.1, 0.5], |x| x);

@@ -242,7 +242,7 @@ impl Run {
         let flow = sink.row(&row)?;
         if rounding > EXHAUSTED {
             let what = format!(
-                "precision exhausted: at margins of {:.1e} an f64 can no longer rank the support vectors",
+                "at margins of {:.1e} an f64 can no longer rank the support vectors",
                 snapshot.q_min()
             );
             return Ok(Err(Breakdown::Precision { what }));
