@@ -20,7 +20,7 @@ impl<'a> Rows<'a> {
     /// # Panics
     /// When `data` is not a whole number of rows.
     pub fn new(data: &'a [f64], dim: usize) -> Self {
-        assert!(dim > 0 && data.len() % dim == 0, "{} numbers are no rows of {dim}", data.len());
+        assert!(dim > 0 && data.len().is_multiple_of(dim), "{} numbers are no rows of {dim}", data.len());
         Rows { data, dim }
     }
 

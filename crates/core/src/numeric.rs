@@ -104,14 +104,14 @@ pub(crate) fn wide<T>(work: impl FnOnce() -> T) -> T {
 
 /// Whether every entry is finite.
 pub fn all_finite(v: &[f64]) -> bool {
-    // x − x is 0 for a finite x and NaN otherwise: a sum without branches.
+    // 0·x is 0 for a finite x and NaN otherwise: a sum without branches.
     let sum = wide(|| {
         let mut lanes = [0.0; 8];
         let chunks = v.chunks_exact(8);
-        let rest: f64 = chunks.remainder().iter().map(|x| x - x).sum();
+        let rest: f64 = chunks.remainder().iter().map(|x| x * 0.0).sum();
         for x in chunks {
             for k in 0..8 {
-                lanes[k] += x[k] - x[k];
+                lanes[k] += x[k] * 0.0;
             }
         }
         lanes.iter().sum::<f64>() + rest

@@ -64,6 +64,9 @@ struct Scratch {
     labels: Vec<u32>,
 }
 
+/// First row, outputs and cotangents of a chunk.
+type Piece<'a> = (usize, &'a mut [f64], &'a mut [f64]);
+
 #[derive(Debug)]
 struct Lane {
     total: Scaled,
@@ -146,7 +149,7 @@ impl Problem {
         for (c, (out, cot)) in pieces.enumerate() {
             work[c % count].push((c * chunk, out, cot));
         }
-        let run = |(lane, work): (&mut Lane, Vec<(usize, &mut [f64], &mut [f64])>)| {
+        let run = |(lane, work): (&mut Lane, Vec<Piece<'_>>)| {
             lane.reset(dim);
             for (from, out, cot) in work {
                 let rows = x.slice(from, (from + chunk).min(n));
@@ -276,7 +279,7 @@ impl Lane {
         theta: &[f64],
         x: Rows<'_>,
         labels: &[u32],
-        (from, out, cot): (usize, &mut [f64], &mut [f64]),
+        (from, out, cot): Piece<'_>,
     ) -> Result<(), Breakdown> {
         problem.model.forward(theta, x, out, &mut self.tape)?;
         let factor = problem.loss.accumulate(out, labels, &mut self.total, cot);

@@ -86,6 +86,7 @@ fn regions(dir: &Path, spec: &Spec, problem: &Problem) -> Result<Option<Regions>
         spec.keep.log10_loss.iter().map(|&l| (l, dir.join(snapshot_name(l)))).collect();
     files.sort_by(|a, b| b.0.total_cmp(&a.0));
     let last = Columns::read(dir)?.last("log10_loss");
+    let last = (10.0 * last).round() / 10.0;
     files.push((last, dir.join("theta.safetensors")));
     let mut levels = Vec::new();
     for (log10_loss, path) in files {

@@ -12,9 +12,6 @@
 //!
 //! Every answer carries a certificate computed from G itself, so an answer that rounding spoilt says so.
 
-// `!(a > b)` is meant: a comparison with NaN has to fall on the safe side.
-#![allow(clippy::neg_cmp_op_on_partial_ord)]
-
 mod factor;
 mod min_norm;
 mod nnls;

@@ -115,7 +115,6 @@ fn power(z: f64, p: f64) -> f64 {
 /// `value` where z > 0, else 0, by a mask: a branch here would mispredict every other time. A NaN passes through, so that
 /// it is seen.
 #[inline(always)]
-#[allow(clippy::neg_cmp_op_on_partial_ord)]
 fn gate(z: f64, value: f64) -> f64 {
     f64::from_bits(value.to_bits() & u64::from(!(z <= 0.0)).wrapping_neg())
 }

@@ -262,7 +262,9 @@ fn a_warm_start_gives_the_answer_of_a_cold_one_and_never_a_higher_objective() {
     let (mut solver, mut warm) = (MinNorm::new(), Vec::<f64>::new());
     for step in 0..300 {
         if members.len() == 60 {
-            (members.remove(0), errors.remove(0), warm.remove(0));
+            members.remove(0);
+            errors.remove(0);
+            warm.remove(0);
             solver.forget(0);
         }
         let noise = random(&mut rng, 1, 200, 0.0).remove(0);
