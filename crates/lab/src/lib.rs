@@ -1,4 +1,9 @@
 //! The laboratory around the core: specs, runs, their records and their reports.
+//!
+//! A [`Spec`] is read by [`spec`], turned into a [`run::Run`] by [`build`], driven through [`session`] into a run directory that
+//! [`store`] keeps, and told about by [`summary`], [`findings`], [`page`] and [`report`]. A [`recipe`] is a spec with variants and
+//! what is expected of them. Adding a data source is one file and one line in [`source`]; adding a recipe is one file under
+//! `recipes/` and one line in [`recipe`].
 #![deny(missing_docs)]
 
 pub mod build;
