@@ -201,6 +201,24 @@ fn a_known_kkt_point_has_no_residual() {
 }
 
 #[test]
+fn margins_and_certificates_are_those_of_the_sum_whatever_the_reduction() {
+    for (sum, mean) in [
+        ("kind = 'exponential'", "kind = 'exponential'\nreduction = 'mean'"),
+        ("kind = 'logistic'", "kind = 'logistic'\nreduction = 'mean'"),
+        ("kind = 'cross-entropy'", "kind = 'cross-entropy'\nreduction = 'mean'"),
+    ] {
+        let make = |text: &str| problem(toml::from_str(text).unwrap(), [0, 0, 1], 2);
+        let (sum, mean) = (make(sum), make(mean));
+        let outputs = sum.model.outputs();
+        let theta: Vec<f64> = (0..4 + 2 * outputs).map(|k| 3.0 + (k as f64).sin()).collect();
+        let (a, b) = (look(&sum, &theta), look(&mean, &theta));
+        for ((name, x), (_, y)) in a.cells.iter().zip(&b.cells) {
+            assert!(x == y || x.is_nan() && y.is_nan(), "{name}: {x} of the sum, {y} of the mean");
+        }
+    }
+}
+
+#[test]
 fn probes_do_not_depend_on_the_order_of_the_examples() {
     for seed in 0..5 {
         let (problem, theta, order) = separated(seed);

@@ -9,6 +9,8 @@ use crate::Invalid;
 
 /// Relative difference of inner products up to which a factor still describes them.
 const SAME: f64 = 1e-13;
+/// Relative size of a coordinate of a dependent member below which it is rounding.
+const COORDINATE: f64 = 1e-9;
 
 /// The support S in the order of its factor.
 #[derive(Clone, Debug, Default)]
@@ -69,8 +71,10 @@ impl Support {
         weights: &mut Vec<f64>,
     ) -> bool {
         let (mut first, mut length) = (None, f64::INFINITY);
+        // A coordinate of the size of rounding is none: its member stays, whatever little weight it has.
+        let noise = COORDINATE * z.iter().fold(0.0, |m, z| f64::max(m, z.abs()));
         for (i, (w, z)) in weights.iter().zip(z).enumerate() {
-            if *z > 0.0 && w / z < length {
+            if *z > noise && w / z < length {
                 (first, length) = (Some(i), w / z);
             }
         }

@@ -348,3 +348,12 @@ fn costs_that_mean_nothing_leave_no_certificate() {
         assert_eq!(answer.lambda.iter().sum::<f64>(), 1.0);
     }
 }
+
+#[test]
+fn a_coordinate_of_the_size_of_rounding_does_not_stop_an_exchange() {
+    // The third member leaves with a weight of one rounding, and the second depends on the others by as little.
+    let members = [vec![0.0, 1.0], vec![-1.0, 2.0], vec![3.0, 0.0], vec![2.0, -1.0]];
+    let (gram, c) = (gram_of(&members), [2.0, 2.0, 0.0, 1.0]);
+    let (_, found, gap) = solve(&gram, &c);
+    assert!((found - brute_force(&gram, &c)).abs() < 1e-12 && gap < 1e-12, "{found}, gap {gap}");
+}
