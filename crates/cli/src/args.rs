@@ -138,7 +138,7 @@ pub struct Run {
     pub force: bool,
     /// How it is run.
     #[command(flatten)]
-    pub session: Session,
+    pub stint: Stint,
 }
 
 /// `resume`.
@@ -148,12 +148,12 @@ pub struct Resume {
     pub dir: PathBuf,
     /// How it is run.
     #[command(flatten)]
-    pub session: Session,
+    pub stint: Stint,
 }
 
 /// What changes no byte of the results.
 #[derive(Debug, Args)]
-pub struct Session {
+pub struct Stint {
     /// Threads [default: all cores].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub threads: Option<u16>,

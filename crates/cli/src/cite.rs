@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use latephase_lab::Spec;
-use latephase_lab::session::{read_manifest, read_spec};
 use latephase_lab::source::{Lookup, Source};
+use latephase_lab::stint::{read_manifest, read_spec};
 use latephase_lab::summary::citations;
 
 use crate::exit::{Exit, Failure};

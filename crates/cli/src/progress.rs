@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use latephase_core::probe::Row;
-use latephase_lab::session::Progress;
+use latephase_lab::stint::Progress;
 use latephase_lab::stop::{Status, Stop};
 use latephase_lab::summary;
 

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use latephase_core::probe::Row;
 use latephase_lab::Spec;
 use latephase_lab::recipe::{RecipeOptions, RecipeResult, find, outcome_of, run};
-use latephase_lab::session::Progress;
 use latephase_lab::source::Lookup;
+use latephase_lab::stint::Progress;
 use latephase_lab::stop::Status;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! `latephase resume`.
 
-use latephase_lab::session::{Standing, read_spec, resume as go_on, standing};
+use latephase_lab::stint::{Standing, read_spec, resume as go_on, standing};
 
 use crate::args;
 use crate::exit::{Exit, Failure};
@@ -21,8 +21,8 @@ pub fn resume(args: &args::Resume) -> Result<Exit, Failure> {
     }
     let spec = read_spec(dir)?;
     if standing(dir, &spec)? == Standing::Finished {
-        summary::print(dir, args.session.json)?;
+        summary::print(dir, args.stint.json)?;
         return Ok(Exit::Done);
     }
-    watched(&spec, &args.session, |options| go_on(dir, options))
+    watched(&spec, &args.stint, |options| go_on(dir, options))
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use latephase_lab::build::default_directory;
-use latephase_lab::session::{Options, Standing, begin, standing};
 use latephase_lab::source::Lookup;
+use latephase_lab::stint::{Options, Standing, begin, standing};
 use latephase_lab::{Error, Spec};
 
 use crate::args;
@@ -33,7 +33,7 @@ pub fn run(args: &args::Run) -> Result<Exit, Failure> {
             eprintln!("moved {} to {}", dir.display(), aside.display());
         }
         Standing::Finished => {
-            summary::print(&dir, args.session.json)?;
+            summary::print(&dir, args.stint.json)?;
             return Ok(Exit::Done);
         }
         Standing::Unfinished => {
@@ -51,10 +51,10 @@ pub fn run(args: &args::Run) -> Result<Exit, Failure> {
             )));
         }
     }
-    if !args.session.quiet {
+    if !args.stint.quiet {
         eprintln!("running in {}", dir.display());
     }
-    watched(&spec, &args.session, |options| begin(&spec, &dir, options))
+    watched(&spec, &args.stint, |options| begin(&spec, &dir, options))
 }
 
 /// Runs or resumes under the eyes of a watcher, and prints the summary.
@@ -63,22 +63,22 @@ pub fn run(args: &args::Run) -> Result<Exit, Failure> {
 /// What failed, with the code of a failure during a run.
 pub fn watched(
     spec: &Spec,
-    session: &args::Session,
-    work: impl FnOnce(Options<'_>) -> Result<latephase_lab::session::Finished, Error>,
+    stint: &args::Stint,
+    work: impl FnOnce(Options<'_>) -> Result<latephase_lab::stint::Finished, Error>,
 ) -> Result<Exit, Failure> {
     signals::listen()?;
-    let mut watch = Watch::new(&spec.stop, session.quiet);
+    let mut watch = Watch::new(&spec.stop, stint.quiet);
     let finished = work(Options {
-        threads: session.threads.map(usize::from),
-        max_seconds: session.max_seconds,
-        checkpoint_seconds: session.checkpoint_seconds,
+        threads: stint.threads.map(usize::from),
+        max_seconds: stint.max_seconds,
+        checkpoint_seconds: stint.checkpoint_seconds,
         stop: &signals::STOP,
         lookup: Lookup::from_env(),
         progress: &mut watch,
     });
     watch.finish();
     let finished = finished.map_err(|e| Failure::during_run(&e))?;
-    summary::print(&finished.dir, session.json)?;
+    summary::print(&finished.dir, stint.json)?;
     Ok(Exit::from(&finished.outcome))
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use latephase_lab::findings::Columns;
-use latephase_lab::session::{read_manifest, read_spec};
+use latephase_lab::stint::{read_manifest, read_spec};
 use latephase_lab::summary;
 use serde_json::{Map, Value, json};
 

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use latephase_lab::session::{Progress, Unwatched};
 use latephase_lab::source::Lookup;
+use latephase_lab::stint::{Progress, Unwatched};
 use latephase_lab::summary::{loss, plain};
 use latephase_lab::sweep::{
     End, Member, Plan, SweepOptions, Watch, is_wide, run, table, thread_count, write_summary,
@@ -39,25 +39,25 @@ pub fn sweep(args: &args::Run) -> Result<Exit, Failure> {
         let aside = move_aside(&plan.dir)?;
         eprintln!("moved {dir} to {}", aside.display());
     }
-    let session = &args.session;
-    let threads = thread_count(session.threads.map(usize::from));
+    let stint = &args.stint;
+    let threads = thread_count(stint.threads.map(usize::from));
     let wide = is_wide(plan.members.len(), threads);
-    if !session.quiet {
+    if !stint.quiet {
         announce(&plan, threads, wide);
     }
     signals::listen()?;
-    let watch = Watcher { quiet: session.quiet, wide, ended: AtomicUsize::new(0), count: plan.members.len() };
+    let watch = Watcher { quiet: stint.quiet, wide, ended: AtomicUsize::new(0), count: plan.members.len() };
     let options = SweepOptions {
         threads: Some(threads),
-        max_seconds: session.max_seconds,
-        checkpoint_seconds: session.checkpoint_seconds,
+        max_seconds: stint.max_seconds,
+        checkpoint_seconds: stint.checkpoint_seconds,
         stop: &signals::STOP,
         lookup: Lookup::from_env(),
         watch: &watch,
     };
     let ends = run(&plan, &options).map_err(|e| Failure::during_run(&e))?;
     write_summary(&plan, &input.name, &options.lookup).map_err(|e| Failure::during_run(&e))?;
-    print(&plan, session.json)?;
+    print(&plan, stint.json)?;
     for (member, end) in plan.members.iter().zip(&ends) {
         if let End::Failed(error) = end {
             eprintln!("{}: {}", member.label, error.report());

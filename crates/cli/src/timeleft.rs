@@ -20,7 +20,7 @@ const YOUNGEST: f64 = 2.0;
 const LEVER: f64 = 0.05;
 /// The steepest laws that are believed. Above 2, u would blow up in finite time faster than any degree makes it.
 const POWERS: (f64, f64) = (-4.0, 2.0);
-/// Times the session's age beyond which an estimate is only a guess.
+/// Times the stint's age beyond which an estimate is only a guess.
 const FARTHEST: f64 = 1000.0;
 
 /// Recent progress of one quantity that grows towards a target.
@@ -67,7 +67,7 @@ impl TimeLeft {
         }
     }
 
-    /// The later half of the session: long enough to see a trend, short enough to forget the beginning.
+    /// The later half of the stint: long enough to see a trend, short enough to forget the beginning.
     fn window(&self) -> &[(f64, f64)] {
         let (Some(&(first, _)), Some(&(last, _))) = (self.samples.first(), self.samples.last()) else {
             return &[];

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::error::Error;
 use crate::findings::{Columns, largest_relative_decrease, separation};
-use crate::session::{read_manifest, read_spec, snapshot_name};
+use crate::stint::{read_manifest, read_spec, snapshot_name};
 use crate::store::tensors::read_flat;
 use crate::summary::plain;
 

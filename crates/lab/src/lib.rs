@@ -1,6 +1,6 @@
 //! The laboratory around the core: specs, runs, their records and their reports.
 //!
-//! A [`Spec`] is read by [`spec`], turned into a [`run::Run`] by [`build`], driven through [`session`] into a run directory that
+//! A [`Spec`] is read by [`spec`], turned into a [`run::Run`] by [`build`], driven through [`stint`] into a run directory that
 //! [`store`] keeps, and told about by [`summary`], [`findings`], [`page`] and [`report`]. A [`recipe`] is a spec with variants and
 //! what is expected of them. Adding a data source is one file and one line in [`source`]; adding a recipe is one file under
 //! `recipes/` and one line in [`recipe`].
@@ -18,9 +18,9 @@ pub mod page;
 pub mod recipe;
 pub mod report;
 pub mod run;
-pub mod session;
 pub mod source;
 pub mod spec;
+pub mod stint;
 pub mod stop;
 pub mod store;
 pub mod summary;

@@ -8,8 +8,8 @@ use latephase_core::{Problem, Rows};
 use crate::error::Error;
 use crate::findings::Columns;
 use crate::report::{Figure, RegionLevel, Regions, ReportRun, render};
-use crate::session::{read_manifest, read_spec, snapshot_name};
 use crate::spec::Spec;
+use crate::stint::{read_manifest, read_spec, snapshot_name};
 use crate::store::tensors::read_theta;
 use crate::summary;
 

@@ -22,9 +22,9 @@ use crate::error::Error;
 use crate::expect::{Compared, Expect, compare};
 use crate::findings::Columns;
 use crate::report::{Figure, Trace};
-use crate::session::{Options, Progress, Standing, begin, read_manifest, resume, standing};
 use crate::source::Lookup;
 use crate::spec::Spec;
+use crate::stint::{Options, Progress, Standing, begin, read_manifest, resume, standing};
 
 /// A recipe's name and text.
 #[derive(Clone, Copy, Debug)]
@@ -223,7 +223,7 @@ pub fn run(
     for (label, spec) in recipe.runs(quick)? {
         announce(&label, &spec);
         let dir = out.join(format!("{}-{}", label.replace([' ', '/'], "-"), spec.hash8()?));
-        let session = Options {
+        let stint = Options {
             threads,
             max_seconds: None,
             checkpoint_seconds: 10.0,
@@ -233,10 +233,10 @@ pub fn run(
         };
         match standing(&dir, &spec)? {
             Standing::Free => {
-                begin(&spec, &dir, session)?;
+                begin(&spec, &dir, stint)?;
             }
             Standing::Unfinished => {
-                resume(&dir, session)?;
+                resume(&dir, stint)?;
             }
             Standing::Finished => {}
             Standing::Foreign(why) => {

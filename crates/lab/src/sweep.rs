@@ -13,9 +13,9 @@ use std::time::Instant;
 use crate::build::sha256_hex;
 use crate::error::Error;
 use crate::findings::Columns;
-use crate::session::{Options, Progress, Standing, begin, read_manifest, resume, standing};
 use crate::source::Lookup;
 use crate::spec::Spec;
+use crate::stint::{Options, Progress, Standing, begin, read_manifest, resume, standing};
 use crate::store::{number, write_whole};
 use crate::sweep_axes::points;
 
@@ -218,7 +218,7 @@ fn one(member: &Member, threads: usize, started: Instant, options: &SweepOptions
             Standing::Free | Standing::Unfinished => {}
         }
         let mut progress = options.watch.begins(member);
-        let session = Options {
+        let stint = Options {
             threads: Some(threads),
             max_seconds: left,
             checkpoint_seconds: options.checkpoint_seconds,
@@ -227,8 +227,8 @@ fn one(member: &Member, threads: usize, started: Instant, options: &SweepOptions
             progress: progress.as_mut(),
         };
         let finished = match there {
-            Standing::Unfinished => resume(&member.dir, session),
-            _ => begin(&member.spec, &member.dir, session),
+            Standing::Unfinished => resume(&member.dir, stint),
+            _ => begin(&member.spec, &member.dir, stint),
         };
         finished.map(|f| End::Ran(f.outcome))
     };
@@ -304,7 +304,7 @@ mod tests {
     struct Nobody;
     impl Watch for Nobody {
         fn begins(&self, _: &Member) -> Box<dyn Progress + Send> {
-            Box::new(crate::session::Unwatched)
+            Box::new(crate::stint::Unwatched)
         }
         fn ended(&self, _: &Member, _: &End) {}
     }

@@ -1,4 +1,4 @@
-//! A run and its directory: begin, go on, finish.
+//! A stint of a run in its directory: begin or go on, and finish. A run that is interrupted and resumed takes several.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -21,7 +21,7 @@ use crate::spec::Spec;
 use crate::stop::Status;
 use crate::store::{Store, tensors};
 
-/// What the caller decides about a session, none of which changes a byte of its results.
+/// What the caller decides about a stint, none of which changes a byte of its results.
 pub struct Options<'a> {
     /// Threads to evaluate on; all cores when absent.
     pub threads: Option<usize>,
@@ -53,14 +53,14 @@ impl Progress for Unwatched {
     fn step(&mut self, _: &Status) {}
 }
 
-/// A session that has ended.
+/// A stint that has ended.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// The run directory.
     pub dir: PathBuf,
     /// How it ended.
     pub outcome: Outcome,
-    /// Seconds in the loop, in this session.
+    /// Seconds in the loop, in this stint.
     pub seconds: f64,
     /// The manifest, as written.
     pub manifest: serde_json::Value,
@@ -305,7 +305,7 @@ struct Recorder<'a, 'b> {
     started: Instant,
     last: Instant,
     every: Duration,
-    /// (step, seconds) of every look of this session.
+    /// (step, seconds) of every look of this stint.
     timings: Vec<(u64, f64)>,
     store: Store,
     options: &'a mut Options<'b>,
