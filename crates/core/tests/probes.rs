@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
+use latephase_core::algorithm::{Algorithm, Bundle};
 use latephase_core::loss::{AnyLoss, CrossEntropy, Exponential, Logistic};
-use latephase_core::model::{Architecture, Mlp};
+use latephase_core::model::{Architecture, Mlp, Model, Tape};
 use latephase_core::norm::AnyNorm;
 use latephase_core::probe::{AnyProbe, Context, Row, Snapshot};
 use latephase_core::rng::stream;
-use latephase_core::{Data, Iterate, Problem};
+use latephase_core::{Breakdown, Data, Degree, Iterate, Layout, Problem, Rows};
 use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 
 const T: f64 = 1.0 / 1048576.0;
 
@@ -242,4 +244,63 @@ fn nothing_is_certified_before_the_data_are_separated() {
     for column in ["kkt_epsilon", "kkt_epsilon_fit", "kkt_epsilon_bundle"] {
         assert!(row.get(column).is_nan(), "{column} is unknown, not a default");
     }
+}
+
+/// A network that claims no degree.
+#[derive(Debug)]
+struct Degreeless(Box<dyn Model>, Degree);
+
+impl Model for Degreeless {
+    fn layout(&self) -> &Layout {
+        self.0.layout()
+    }
+    fn degree(&self) -> &Degree {
+        &self.1
+    }
+    fn inputs(&self) -> usize {
+        self.0.inputs()
+    }
+    fn outputs(&self) -> usize {
+        self.0.outputs()
+    }
+    fn init(&self, rng: &mut ChaCha8Rng) -> Vec<f64> {
+        self.0.init(rng)
+    }
+    fn forward(&self, theta: &[f64], x: Rows<'_>, out: &mut [f64], tape: &mut Tape) -> Result<(), Breakdown> {
+        self.0.forward(theta, x, out, tape)
+    }
+    fn pullback(
+        &self,
+        theta: &[f64],
+        x: Rows<'_>,
+        tape: &mut Tape,
+        cot: &[f64],
+        grad: Option<&mut [f64]>,
+        dx: Option<&mut [f64]>,
+    ) -> Result<(), Breakdown> {
+        self.0.pullback(theta, x, tape, cot, grad, dx)
+    }
+    fn row_size(&self) -> usize {
+        self.0.row_size()
+    }
+}
+
+#[test]
+fn what_needs_a_degree_refuses_a_model_without_one_and_says_why() {
+    let inner = Mlp { widths: vec![2], ..Mlp::default() }.assemble(&[2], 1).unwrap();
+    let model = Degreeless(inner, Degree::None { why: "tanh saturates".into() });
+    let problem = Problem::new(Box::new(model), Box::new(Exponential::default()), data([0, 0, 1], 2), None);
+    let theta = binary(1.0);
+    for (name, refuses) in
+        [("margin", true), ("kkt", true), ("alignment", false), ("direction", false), ("accuracy", false)]
+    {
+        let mut probe = AnyProbe::example(name).build();
+        let begun = probe.begin(&Context { problem: &problem, theta: &theta, norm: AnyNorm::default() });
+        assert_eq!(begun.is_err(), refuses, "{name}");
+        if let Err(error) = begun {
+            assert!(error.message.contains("tanh saturates"), "{error}");
+        }
+    }
+    let error = Bundle::new(0.01, 0.04, 10).begin(&problem, 0).unwrap_err();
+    assert!(error.message.contains("tanh saturates"), "{error}");
 }
