@@ -166,6 +166,11 @@ fn the_gradient_multipliers_satisfy_the_identity_between_epsilon_and_beta() {
         let bound = 1.0 / (std::f64::consts::E * 2.0 * margin * row.get("q_min"));
         assert!(row.get("kkt_delta") <= bound * (1.0 + 1e-12));
         assert!(row.get("euler_defect") < 1e-12);
+        // The smoothed margins of all geometries share their numerator, ℓ⁻¹(𝓛).
+        for kind in ["_product", "_l1", "_linf"] {
+            let ratio = row.get(&format!("smooth_margin{kind}")) / row.get(&format!("margin{kind}"));
+            assert!((ratio / (row.get("smooth_margin") / margin) - 1.0).abs() < 1e-12, "{kind}");
+        }
         // Lyu & Li, item 11: the smoothed margin lies below the margin by at most ln n over ρ².
         let gap = 40f64.ln() * margin / row.get("q_min");
         assert!(row.get("smooth_margin") <= margin && row.get("smooth_margin") >= margin - gap);

@@ -14,7 +14,8 @@ use crate::norm::{AnyNorm, L1, Linf};
 use crate::numeric::norm;
 
 /// `q_min`, `margin` = q_min/ρ^L, `margin_product` = q_min/Π‖W_i‖_F^{k_i} (NaN where blocks have no degree),
-/// `smooth_margin`, `margin_linf` and `margin_l1` (named by the norm that divides: Tsilivis' γ₁ and γ_∞), and `support`,
+/// `smooth_margin` = ℓ⁻¹(𝓛_sum)/ρ^L (Lyu & Li, eq. 3), `smooth_margin_product` with the product of block norms below (their
+/// eq. 5), `margin_linf`, `smooth_margin_linf` and so for `l1` (Tsilivis et al.'s smooth margins of other geometries) (named by the norm that divides: Tsilivis' γ₁ and γ_∞), and `support`,
 /// the number of constraints within `within`·|q_min| of q_min. Models of order M use M for L.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,9 +44,13 @@ impl Probe for Margin {
             return Err(Invalid::new("within", format!("{} is not allowed; use 0 or more", self.within)));
         }
         self.degree = needs_degree("margin", context.problem)?;
-        let fixed = ["q_min", "margin", "margin_product", "smooth_margin", "support"];
+        let fixed =
+            ["q_min", "margin", "margin_product", "smooth_margin", "smooth_margin_product", "support"];
         let mut columns = fixed.map(String::from).to_vec();
-        columns.extend(self.norms.iter().map(|n| format!("margin_{}", n.build().column())));
+        for norm in &self.norms {
+            let column = norm.build().column();
+            columns.extend([format!("margin_{column}"), format!("smooth_margin_{column}")]);
+        }
         Ok(columns)
     }
 
@@ -68,13 +73,17 @@ impl Probe for Margin {
         layers.iter().for_each(|(_, size, degree)| product *= size.powf(*degree));
         row.put("margin_product", q_min / product);
         let u = -at.full.ln_loss_sum;
-        row.put("smooth_margin", at.problem.loss.inverse(u) / at.height(self.degree));
+        let smooth = at.problem.loss.inverse(u);
+        row.put("smooth_margin", smooth / at.height(self.degree));
+        row.put("smooth_margin_product", smooth / product);
         let band = q_min + self.within * q_min.abs();
         row.put("support", at.constraints().iter().filter(|c| c.value <= band).count() as f64);
         for norm in &self.norms {
             let norm = norm.build();
             let size = norm.of(at.theta, layout);
-            row.put(&format!("margin_{}", norm.column()), q_min / size.powf(self.degree));
+            let height = size.powf(self.degree);
+            row.put(&format!("margin_{}", norm.column()), q_min / height);
+            row.put(&format!("smooth_margin_{}", norm.column()), smooth / height);
         }
     }
 }
