@@ -799,3 +799,18 @@ fn an_epoch_begun_anew_has_a_new_permutation() {
     let mut other = BatchStream::new(Batches::Shuffle { size: 4, seed: None }, 6, 12);
     assert!(indices(other.current()).1 != first.1);
 }
+
+#[test]
+fn a_clone_of_running_steps_is_their_settings() {
+    use latephase_core::algorithm::Stepped;
+    let problem = problem(model(SMOOTH[0], 2, 1), "kind = 'exponential'", four_points());
+    let mut stepped =
+        Stepped::new(Default::default(), UnitDecrease::new(0.1, 3.0).into(), Default::default());
+    stepped.begin(&problem, 0).unwrap();
+    let mut at = Iterate::new(problem.model.init(&mut stream(4, "model.init", 0)));
+    stepped.step(&problem, &mut at).unwrap();
+    let mut clone = stepped.clone();
+    clone.begin(&problem, 0).unwrap();
+    clone.step(&problem, &mut at).unwrap();
+    assert_eq!(at.clocks.step, 2);
+}

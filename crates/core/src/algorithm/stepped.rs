@@ -17,7 +17,7 @@ use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
 const ABSORBED: f64 = 1e-10;
 
 /// Where to go, how far, and on which examples.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stepped {
     /// Where to go; steepest descent in l2 by default.
@@ -43,9 +43,10 @@ struct Running {
     epochs_refused: u64,
 }
 
-impl Clone for Running {
+/// The settings alone: a clone has not begun.
+impl Clone for Stepped {
     fn clone(&self) -> Self {
-        unreachable!("only settings are cloned, before a run begins")
+        Stepped::new(self.descent.clone(), self.pace.clone(), self.batch.clone())
     }
 }
 
