@@ -152,7 +152,8 @@ fn snapshots(dir: &Path) -> Result<Vec<(f64, String)>, Error> {
     Ok(found)
 }
 
-fn cosine(a: &Path, b: &Path) -> Result<f64, Error> {
+/// The cosine between the weights of two files; NaN where their blocks differ in name or shape.
+pub(crate) fn cosine(a: &Path, b: &Path) -> Result<f64, Error> {
     let (a, b) = (read_blocks(a)?, read_blocks(b)?);
     let same = a.len() == b.len() && a.iter().zip(&b).all(|(x, y)| x.0 == y.0 && x.1 == y.1);
     if !same {

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use latephase_core::numeric::{distance, dot, norm};
+use latephase_core::numeric::{distance, norm};
 use serde::Deserialize;
 
+use crate::compare::cosine;
 use crate::error::Error;
 use crate::findings::{Columns, largest_relative_decrease, separation};
 use crate::stint::{read_manifest, read_spec, snapshot_name};
@@ -184,7 +185,9 @@ fn measure(expect: &Expect, dir: &Path, other: Option<&Path>) -> Result<f64, Err
         Measure::Cosine(Both::Theta) => {
             let Some(other) = other else { return Ok(f64::NAN) };
             let file = expect.at.map_or("theta.safetensors".to_owned(), snapshot_name);
-            cosine(&dir.join(&file), &other.join(&file))?
+            let (ours, theirs) = (dir.join(&file), other.join(&file));
+            // A level that one of the runs never reached has no θ.
+            if ours.exists() && theirs.exists() { cosine(&ours, &theirs)? } else { f64::NAN }
         }
         Measure::DirectionError(Exact::Truth) => direction_error(dir)?,
     })
@@ -204,23 +207,6 @@ fn direction_error(dir: &Path) -> Result<f64, Error> {
     let rho = norm(&theta);
     theta.iter_mut().for_each(|t| *t /= rho);
     Ok(distance(&theta, &exact))
-}
-
-/// Cosine between the θ of two files; NaN where one is missing.
-fn cosine(a: &Path, b: &Path) -> Result<f64, Error> {
-    let read = |path: &Path| -> Result<Option<Vec<f64>>, Error> {
-        match fs::read(path) {
-            Ok(bytes) => read_flat(&bytes)
-                .map(Some)
-                .map_err(|text| Error::usage(format!("{}: {text}", path.display()))),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::io(path, "read", e)),
-        }
-    };
-    Ok(match (read(a)?, read(b)?) {
-        (Some(a), Some(b)) if a.len() == b.len() => dot(&a, &b) / (norm(&a) * norm(&b)),
-        _ => f64::NAN,
-    })
 }
 
 fn truth(dir: &Path, name: &str) -> Result<f64, Error> {

@@ -34,6 +34,7 @@ mod xor_parity;
 
 use std::sync::Arc;
 
+use latephase_core::catalogue::{at_path, quoted};
 use latephase_core::{Data, Invalid};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -206,7 +207,7 @@ impl<'de> Deserialize<'de> for Source {
             toml::Value::Table(mut table) => match table.remove("kind") {
                 Some(toml::Value::String(kind)) => Source::from_table(&kind, table),
                 Some(other) => Err(format!("@kind@expected a string, found {}", other.type_str())),
-                None => Err(format!("missing field `kind`, expected one of {}", names())),
+                None => Err(format!("missing field `kind`, expected one of {}", quoted(Source::NAMES))),
             },
             other => Err(format!("expected a data source, found {}", other.type_str())),
         };
@@ -217,23 +218,14 @@ impl<'de> Deserialize<'de> for Source {
 fn settings<K: Kind>(table: toml::Table) -> Result<K, String> {
     let kind: K = serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|e| {
         let path = e.path().to_string();
-        // serde_path_to_error writes the empty path as a dot.
-        at(if path == "." { "" } else { &path }, e.inner().message())
+        at_path(&path, e.inner().message())
     })?;
-    kind.check().map_err(|e| at(&e.field, &e.message))?;
+    kind.check().map_err(|e| at_path(&e.field, &e.message))?;
     Ok(kind)
 }
 
-fn at(path: &str, message: &str) -> String {
-    if path.is_empty() { message.to_string() } else { format!("@{path}@{message}") }
-}
-
 fn unknown(kind: &str) -> String {
-    format!("unknown data source `{kind}`, expected one of {}", names())
-}
-
-fn names() -> String {
-    Source::NAMES.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
+    format!("unknown data source `{kind}`, expected one of {}", quoted(Source::NAMES))
 }
 
 /// More numbers than this in one set is a slip of the pen (2³⁰ numbers are 8 GiB).
