@@ -183,6 +183,29 @@ pub fn scaled_distance(s: f64, a: &[f64], t: f64, b: &[f64]) -> f64 {
     squared.sqrt()
 }
 
+/// The nearest point of the simplex {t ≥ 0, Σ t = 1} in ℓ2: (t_i − τ)₊ for the one τ that sums to 1.
+///
+/// # Examples
+/// ```
+/// let mut t = [0.75, 0.5, -3.0];
+/// latephase_core::numeric::project_on_simplex(&mut t);
+/// assert_eq!(t, [0.625, 0.375, 0.0]);
+/// ```
+pub fn project_on_simplex(t: &mut [f64]) {
+    let mut sorted = t.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let (mut sum, mut shift) = (0.0, 0.0);
+    for (k, x) in sorted.iter().enumerate() {
+        sum += x;
+        let candidate = (sum - 1.0) / (k + 1) as f64;
+        if *x <= candidate {
+            break;
+        }
+        shift = candidate;
+    }
+    t.iter_mut().for_each(|x| *x = (*x - shift).max(0.0));
+}
+
 /// Compensated (Neumaier) sum, for certificates whose terms cancel.
 pub fn compensated_sum(terms: impl IntoIterator<Item = f64>) -> f64 {
     let (mut sum, mut lost) = (0.0f64, 0.0f64);

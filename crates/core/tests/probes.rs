@@ -35,7 +35,9 @@ fn look(problem: &Problem, theta: &[f64]) -> Row {
     let mut row = Row::default();
     for name in AnyProbe::NAMES {
         let mut probe = AnyProbe::example(name).build();
-        let columns = probe.begin(&Context { problem, theta, norm: AnyNorm::default() }).unwrap();
+        let columns = probe
+            .begin(&Context { problem, theta, norms: vec![AnyNorm::default()], weight_decay: 0.0 })
+            .unwrap();
         let snapshot = Snapshot::new(problem, &mut at, None).unwrap();
         let before = row.cells.len();
         probe.measure(&snapshot, &mut row);
@@ -184,7 +186,14 @@ fn fitted_multipliers_over_every_constraint_are_never_worse_than_the_gradients()
         let mut at = Iterate::new(theta.clone());
         let probe: AnyProbe = toml::from_str("kind = \"kkt\"\nwithin = 1e9\nmost = 1000").unwrap();
         let mut probe = probe.build();
-        probe.begin(&Context { problem: &problem, theta: &theta, norm: AnyNorm::default() }).unwrap();
+        probe
+            .begin(&Context {
+                problem: &problem,
+                theta: &theta,
+                norms: vec![AnyNorm::default()],
+                weight_decay: 0.0,
+            })
+            .unwrap();
         let mut row = Row::default();
         probe.measure(&Snapshot::new(&problem, &mut at, None).unwrap(), &mut row);
         assert_eq!(row.get("kkt_support"), 40.0);
@@ -300,7 +309,12 @@ fn what_needs_a_degree_refuses_a_model_without_one_and_says_why() {
         [("margin", true), ("kkt", true), ("alignment", false), ("direction", false), ("accuracy", false)]
     {
         let mut probe = AnyProbe::example(name).build();
-        let begun = probe.begin(&Context { problem: &problem, theta: &theta, norm: AnyNorm::default() });
+        let begun = probe.begin(&Context {
+            problem: &problem,
+            theta: &theta,
+            norms: vec![AnyNorm::default()],
+            weight_decay: 0.0,
+        });
         assert_eq!(begun.is_err(), refuses, "{name}");
         if let Err(error) = begun {
             assert!(error.message.contains("tanh saturates"), "{error}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use latephase_core::algorithm::Algorithm;
 use latephase_core::model::init::Scheme;
+use latephase_core::norm::AnyNorm;
 use latephase_core::probe::Context;
 use latephase_core::{Invalid, Iterate, Problem, numeric, rng};
 use sha2::{Digest, Sha256};
@@ -68,12 +69,22 @@ pub fn build(spec: &Spec, lookup: &Lookup) -> Result<Built, Error> {
         algorithm.begin(&problem, spec.seed).map_err(|e| at(&prefix, e))?;
         phases.push(Phase { algorithm, until: phase.until.clone() });
     }
+    let mut norms: Vec<AnyNorm> = Vec::new();
+    for norm in phases.iter().map(|p| p.algorithm.norm()) {
+        if norms.iter().all(|known| known.build().column() != norm.build().column()) {
+            norms.push(norm);
+        }
+    }
     let mut columns: Vec<String> = Run::COLUMNS.map(String::from).to_vec();
     let mut probes = Vec::new();
     for (k, entry) in spec.probes.iter().enumerate() {
         let mut probe = entry.build();
-        let norm = phases[0].algorithm.norm();
-        let context = Context { problem: &problem, theta: &theta, norm };
+        let context = Context {
+            problem: &problem,
+            theta: &theta,
+            norms: norms.clone(),
+            weight_decay: phases.iter().map(|p| p.algorithm.weight_decay()).fold(0.0, f64::max),
+        };
         let theirs = probe.begin(&context).map_err(|e| {
             let own = e.field == "probes";
             if own { Error::spec(format!("probes[{k}]"), e.message) } else { at(&format!("probes[{k}]"), e) }

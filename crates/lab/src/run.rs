@@ -160,7 +160,8 @@ impl Run {
         self.phases[self.phase].algorithm.step(&self.problem, &mut self.at)?;
         if self.at.clocks.step != step {
             self.looked = false;
-            let record = StepRecord { before: &before, after: self.at.theta() };
+            let taken = self.phases[self.phase].algorithm.taken();
+            let record = StepRecord { before: &before, after: self.at.theta(), taken };
             self.probes.iter_mut().filter(|p| p.follows_steps()).for_each(|p| p.step(&record));
         }
         Ok(())
@@ -211,8 +212,8 @@ impl Run {
 
     /// Measures and writes a row.
     fn look(&mut self, sink: &mut dyn Sink) -> Result<Result<ControlFlow<()>, Breakdown>, Error> {
-        let field = self.phases[self.phase].algorithm.field();
-        let snapshot = match Snapshot::new(&self.problem, &mut self.at, field) {
+        let algorithm = self.phases[self.phase].algorithm.as_ref();
+        let snapshot = match Snapshot::new(&self.problem, &mut self.at, Some(algorithm)) {
             Ok(snapshot) => snapshot,
             Err(breakdown) => return Ok(Err(breakdown)),
         };

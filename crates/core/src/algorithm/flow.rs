@@ -133,8 +133,9 @@ fn velocity(norm: &dyn Norm, problem: &Problem, eval: &Eval) -> (Vec<f64>, f64) 
 }
 
 impl Algorithm for Flow {
-    fn begin(&mut self, _problem: &Problem, _seed: u64) -> Result<(), Invalid> {
+    fn begin(&mut self, problem: &Problem, _seed: u64) -> Result<(), Invalid> {
         positive("rtol", self.rtol)?;
+        crate::descent::built(&self.norm, problem.model.layout())?;
         if let Some(floor) = self.floor
             && !(floor >= 0.0)
         {

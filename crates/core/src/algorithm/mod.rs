@@ -1,9 +1,10 @@
 //! Algorithms: what takes θ from one iterate to the next.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use crate::norm::AnyNorm;
-use crate::{Breakdown, Invalid, Iterate, Problem, State};
+use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
 
 mod bundle;
 mod flow;
@@ -27,6 +28,17 @@ pub struct Field {
     pub active: usize,
 }
 
+/// What a step was taken from, for probes that check per-step identities.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The step's rows.
+    pub rows: RowSet,
+    /// Loss and gradient there, before the step.
+    pub eval: Arc<Eval>,
+    /// ln of the learning rate on 𝓛: the step was e^{ln_rate} times what a rate of 1 does.
+    pub ln_rate: f64,
+}
+
 /// From one iterate to the next.
 pub trait Algorithm: Send + Debug {
     /// Checks the settings against the problem and allocates; called once, before the first step.
@@ -42,6 +54,18 @@ pub trait Algorithm: Send + Debug {
     /// The aggregated direction at the current iterate, where there is one.
     fn field(&self) -> Option<&Field> {
         None
+    }
+    /// What the last step was taken from, where it was a single step along a gradient.
+    fn taken(&self) -> Option<&Taken> {
+        None
+    }
+    /// Entry by entry, what multiplied the gradient in the last step ([`crate::descent::Descent::multiplier`]).
+    fn multiplier(&self) -> Option<Vec<f64>> {
+        None
+    }
+    /// The factor λ of a decoupled weight decay; 0 without one.
+    fn weight_decay(&self) -> f64 {
+        0.0
     }
     /// Whether every step evaluates the full training set.
     fn is_full_batch(&self) -> bool {

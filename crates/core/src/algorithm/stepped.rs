@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Algorithm;
+use std::sync::Arc;
+
+use super::{Algorithm, Taken};
 use crate::batches::{BatchStream, Batches};
 use crate::catalogue::Entry;
 use crate::cite::{Cite, LYU_LI_2020};
-use crate::descent::{AnyDescent, Descent, Direction};
+use crate::descent::{AnyDescent, Descent, Direction, Place, built, kernel_failed};
 use crate::iterate::Clocks;
-use crate::norm::AnyNorm;
+use crate::norm::{AnyNorm, Norm};
 use crate::numeric::{self, norm};
 use crate::pace::{AnyPace, Pace, StepView, Trial, Verdict};
 use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
@@ -35,9 +37,12 @@ pub struct Stepped {
 #[derive(Debug)]
 struct Running {
     descent: Box<dyn Descent>,
+    /// The descent's norm, for steps along the gradient instead.
+    norm: Arc<dyn Norm>,
     pace: Box<dyn Pace>,
     batches: BatchStream,
     d: Vec<f64>,
+    taken: Option<Taken>,
     refused: u64,
     fallbacks: u64,
     epochs_refused: u64,
@@ -78,19 +83,23 @@ impl Running {
         problem: &Problem,
         at: &mut Iterate,
         rows: &RowSet,
-        eval: &Eval,
+        eval: &Arc<Eval>,
         ln_loss_full: f64,
     ) -> Result<(), Breakdown> {
+        if eval.grad.iter().all(|g| *g == 0.0) {
+            return Err(Breakdown::Stationary { what: "the gradient of ln of the loss is exactly 0".into() });
+        }
         let layout = problem.model.layout();
-        let mut direction = self.descent.direction(eval, layout, &mut self.d);
+        let place = Place::new(at.theta(), &eval.grad, eval.ln_loss, layout);
+        let mut direction = self.descent.direction(&place, &mut self.d)?;
         if self.pace.judges() && direction.slope <= 0.0 {
             // Momentum may point uphill, where a predicted fall means nothing: follow the gradient for this step.
-            let slope = self.descent.norm().build().steepest(&eval.grad, layout, &mut self.d);
+            let slope = self.norm.steepest(&eval.grad, layout, &mut self.d);
+            if slope.is_nan() {
+                return Err(kernel_failed());
+            }
             direction = Direction { slope, ln_scale: eval.ln_loss + slope.ln() };
             self.fallbacks += 1;
-        }
-        if direction.slope == 0.0 {
-            return Err(Breakdown::Stationary { what: "the gradient of ln of the loss is exactly 0".into() });
         }
         let view = StepView {
             ln_loss: eval.ln_loss,
@@ -130,6 +139,7 @@ impl Running {
             at.move_to(theta, known.map(|eval| (rows, eval)));
             let ln_dt = h.ln() - direction.ln_scale;
             at.clocks.advance((ln_dt + eval.ln_loss).exp(), ln_dt);
+            self.taken = Some(Taken { rows: rows.clone(), eval: eval.clone(), ln_rate: ln_dt });
             return Ok(());
         }
     }
@@ -198,11 +208,18 @@ impl Algorithm for Stepped {
         self.batch.check(n)?;
         let pace = self.pace.build();
         pace.check().map_err(|e| Invalid::new(format!("pace.{}", e.field), e.message))?;
+        let layout = problem.model.layout();
+        let mut descent = self.descent.build();
+        let within = |e: Invalid| Invalid::new(format!("descent.{}", e.field), e.message);
+        descent.begin(layout).map_err(within)?;
+        let norm = built(&descent.norm(), layout).map_err(within)?;
         self.running = Some(Running {
-            descent: self.descent.build(),
+            descent,
+            norm,
             pace,
             batches: BatchStream::new(self.batch.clone(), self.batch.seed(seed), n),
             d: vec![0.0; problem.dim()],
+            taken: None,
             refused: 0,
             fallbacks: 0,
             epochs_refused: 0,
@@ -220,6 +237,20 @@ impl Algorithm for Stepped {
             at.clocks.epoch += 1;
         }
         Ok(())
+    }
+
+    /// A whole epoch that the pace judges is not a single step.
+    fn taken(&self) -> Option<&Taken> {
+        let running = self.running();
+        running.taken.as_ref().filter(|_| !running.pace.judges_epochs())
+    }
+
+    fn multiplier(&self) -> Option<Vec<f64>> {
+        self.running().descent.multiplier()
+    }
+
+    fn weight_decay(&self) -> f64 {
+        self.running().descent.weight_decay()
     }
 
     fn is_full_batch(&self) -> bool {

@@ -2,32 +2,72 @@
 
 use std::fmt::Debug;
 
-use crate::{Eval, Invalid, Layout, State};
+use crate::{Breakdown, Frame, Invalid, Layout, State};
 
 mod steepest;
 
 pub use steepest::Steepest;
 
+/// Where a step starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// θ.
+    pub theta: &'a [f64],
+    /// ∇ ln 𝓛 on the step's rows; the true gradient is 𝓛 times this.
+    pub grad: &'a [f64],
+    /// ln 𝓛 of the step's rows, in the loss's reduction.
+    pub ln_loss: f64,
+    /// 𝓛 as a factor and a power of two, for what is added up over steps. Moving every frame of a run by the same power of
+    /// two multiplies all true gradients by it and changes no bit of a scale-free descent.
+    pub frame: Frame,
+    /// The blocks of θ.
+    pub layout: &'a Layout,
+}
+
+impl<'a> Place<'a> {
+    /// A place with the frame of its loss.
+    pub fn new(theta: &'a [f64], grad: &'a [f64], ln_loss: f64, layout: &'a Layout) -> Self {
+        Place { theta, grad, ln_loss, frame: Frame::of(ln_loss), layout }
+    }
+}
+
 /// A direction d to move against, θ ← θ − h·d.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Direction {
-    /// ⟨∇ ln 𝓛, d⟩: the fall of ln 𝓛 per unit of length. Never negative for `steepest`.
+    /// ⟨∇ ln 𝓛, d⟩: the fall of ln 𝓛 per unit of length. Never negative for `steepest`; momentum may have it so.
     pub slope: f64,
     /// A learning rate of 1 moves by e^{ln_scale}·d.
     pub ln_scale: f64,
 }
 
-/// Where to go.
+/// Where to go. It may remember; what it remembers of true gradients it keeps in [`Frame`]s.
 pub trait Descent: Send + Sync + Debug {
-    /// Writes the direction at an evaluation.
-    fn direction(&mut self, at: &Eval, layout: &Layout, d: &mut [f64]) -> Direction;
+    /// Checks the settings against the blocks and allocates; called once, before the first step.
+    ///
+    /// # Errors
+    /// Settings that make no sense, or not for these blocks.
+    fn begin(&mut self, layout: &Layout) -> Result<(), Invalid>;
+    /// Writes the direction, and takes the gradient into memory: called once a step.
+    ///
+    /// # Errors
+    /// When a matrix kernel fails.
+    fn direction(&mut self, at: &Place<'_>, d: &mut [f64]) -> Result<Direction, Breakdown>;
     /// The norm whose steepest descent this is, or tends to; its margin is the algorithm's own.
     fn norm(&self) -> crate::norm::AnyNorm;
+    /// The factor λ of a decoupled weight decay θ ← θ − η λ θ; 0 without one.
+    fn weight_decay(&self) -> f64 {
+        0.0
+    }
+    /// Entry by entry, what multiplies the gradient in the last step, up to a common factor: the largest is 1. None where
+    /// the step is no such product.
+    fn multiplier(&self) -> Option<Vec<f64>> {
+        None
+    }
     /// Saves what must survive a checkpoint.
     fn save(&self) -> State {
         State::default()
     }
-    /// Loads it.
+    /// Loads it; [`Descent::begin`] has been called before.
     ///
     /// # Errors
     /// When the checkpoint does not fit.
@@ -47,4 +87,22 @@ impl Default for AnyDescent {
     fn default() -> Self {
         Steepest::default().into()
     }
+}
+
+/// A norm built and checked, for a descent's `begin`.
+pub(crate) fn built(
+    norm: &crate::norm::AnyNorm,
+    layout: &Layout,
+) -> Result<std::sync::Arc<dyn crate::norm::Norm>, Invalid> {
+    let built = norm.build();
+    built.check(layout).map_err(|e| match e.field.as_str() {
+        "" => Invalid::new("norm", e.message),
+        field => Invalid::new(format!("norm.{field}"), e.message),
+    })?;
+    Ok(built.into())
+}
+
+/// What a descent says when a norm's matrix kernel gave no answer.
+pub(crate) fn kernel_failed() -> Breakdown {
+    Breakdown::Failed { what: "the singular value decomposition of a gradient did not converge".into() }
 }

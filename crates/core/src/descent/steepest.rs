@@ -3,13 +3,15 @@
 //! The plain rule with learning rate η moves by η‖∇𝓛‖⋆·d: gradient descent for l2, sign descent scaled by ‖∇𝓛‖₁ for
 //! l∞, coordinate descent for l1 (Tsilivis et al. 2024, eq. 3).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Descent, Direction};
+use super::{Descent, Direction, Place, built, kernel_failed};
 use crate::catalogue::Entry;
 use crate::cite::{Cite, LYU_LI_2020, TSILIVIS_2024};
-use crate::norm::AnyNorm;
-use crate::{Eval, Layout};
+use crate::norm::{AnyNorm, Norm};
+use crate::{Breakdown, Invalid, Layout};
 
 /// Steepest descent in `norm`, `l2` (gradient descent) by default.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -18,13 +20,31 @@ pub struct Steepest {
     /// The geometry.
     #[serde(default)]
     pub norm: AnyNorm,
+    #[serde(skip)]
+    built: Option<Arc<dyn Norm>>,
+}
+
+impl Steepest {
+    /// Steepest descent in a norm.
+    pub fn new(norm: AnyNorm) -> Self {
+        Steepest { norm, built: None }
+    }
 }
 
 impl Descent for Steepest {
-    fn direction(&mut self, at: &Eval, layout: &Layout, d: &mut [f64]) -> Direction {
-        let dual = self.norm.build().steepest(&at.grad, layout, d);
+    fn begin(&mut self, layout: &Layout) -> Result<(), Invalid> {
+        self.built = Some(built(&self.norm, layout)?);
+        Ok(())
+    }
+
+    fn direction(&mut self, at: &Place<'_>, d: &mut [f64]) -> Result<Direction, Breakdown> {
+        let norm = self.built.as_ref().expect("begin comes before direction");
+        let dual = norm.steepest(at.grad, at.layout, d);
+        if dual.is_nan() {
+            return Err(kernel_failed());
+        }
         // ‖∇𝓛‖⋆ = 𝓛·‖∇ ln 𝓛‖⋆, kept as a logarithm.
-        Direction { slope: dual, ln_scale: at.ln_loss + dual.ln() }
+        Ok(Direction { slope: dual, ln_scale: at.ln_loss + dual.ln() })
     }
 
     fn norm(&self) -> AnyNorm {

@@ -35,6 +35,20 @@ impl Norm for L1 {
         largest
     }
 
+    /// ∂½‖v‖₁² = ‖v‖₁·{k : k_j = sign v_j on the support, |k_j| ≤ 1 off it}. Entries up to `within`·‖v‖₁ in sum count as
+    /// off the support, the smallest first.
+    fn subgradient(&self, v: &[f64], layout: &Layout, target: &[f64], within: f64, k: &mut [f64]) {
+        let size = self.of(v, layout);
+        let mut order: Vec<usize> = (0..v.len()).collect();
+        order.sort_by(|&a, &b| v[a].abs().total_cmp(&v[b].abs()));
+        // An entry whose sign turns from +1 to −1 costs twice its size in ⟨k, v⟩.
+        let mut free = 0.5 * within * size;
+        for j in order {
+            free -= v[j].abs();
+            k[j] = if free >= 0.0 { target[j].clamp(-size, size) } else { size * v[j].signum() };
+        }
+    }
+
     fn column(&self) -> String {
         "l1".into()
     }

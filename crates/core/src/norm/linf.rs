@@ -9,7 +9,7 @@ use super::Norm;
 use crate::Layout;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, TSILIVIS_2024};
-use crate::numeric::compensated_sum;
+use crate::numeric::{compensated_sum, project_on_simplex};
 
 /// The largest absolute entry; its steepest direction is the sign vector.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -27,6 +27,20 @@ impl Norm for Linf {
             *d = if *g == 0.0 { 0.0 } else { g.signum() };
         }
         compensated_sum(g.iter().map(|g| g.abs()))
+    }
+
+    /// ∂½‖v‖∞² = ‖v‖∞·conv{sign(v_j) e_j : |v_j| = ‖v‖∞}; entries of at least (1 − `within`)‖v‖∞ count as largest. The
+    /// nearest point is a projection on the simplex.
+    fn subgradient(&self, v: &[f64], layout: &Layout, target: &[f64], within: f64, k: &mut [f64]) {
+        let size = self.of(v, layout);
+        k.fill(0.0);
+        if size == 0.0 {
+            return;
+        }
+        let face: Vec<usize> = (0..v.len()).filter(|&j| v[j].abs() >= (1.0 - within) * size).collect();
+        let mut part: Vec<f64> = face.iter().map(|&j| target[j] * v[j].signum() / size).collect();
+        project_on_simplex(&mut part);
+        face.iter().zip(part).for_each(|(&j, t)| k[j] = size * v[j].signum() * t);
     }
 
     fn column(&self) -> String {

@@ -2,7 +2,8 @@
 
 use std::fmt::Debug;
 
-use crate::Layout;
+use crate::numeric::compensated_sum;
+use crate::{Invalid, Layout};
 
 mod l1;
 mod l2;
@@ -19,10 +20,35 @@ pub use linf::Linf;
 pub trait Norm: Send + Sync + Debug {
     /// ‖v‖.
     fn of(&self, v: &[f64], layout: &Layout) -> f64;
-    /// Writes argmax ⟨g, d⟩ over ‖d‖ ≤ 1 and returns the maximum, the dual norm ‖g‖⋆.
+    /// Writes argmax ⟨g, d⟩ over ‖d‖ ≤ 1 and returns the maximum, the dual norm ‖g‖⋆ (NaN when a matrix kernel failed).
     fn steepest(&self, g: &[f64], layout: &Layout, d: &mut [f64]) -> f64;
+    /// Writes the element of ∂½‖v‖² that is nearest to `target` in ℓ2, the face that supports ‖v‖ widened by a relative
+    /// `within`: parts of v that are within that of supporting the norm count as supporting it.
+    ///
+    /// With `within` = 0, k ∈ ∂½‖v‖² means ⟨k, v⟩ = ‖v‖² and ‖k‖⋆ = ‖v‖; widened, ‖k‖⋆ = ‖v‖ still and
+    /// ⟨k, v⟩ ≥ (1 − `within`)‖v‖².
+    fn subgradient(&self, v: &[f64], layout: &Layout, target: &[f64], within: f64, k: &mut [f64]);
     /// The suffix of columns that divide by this norm.
     fn column(&self) -> String;
+    /// Checks the settings against the blocks.
+    ///
+    /// # Errors
+    /// A power below 1; a matrix norm of blocks that are not matrices.
+    fn check(&self, _layout: &Layout) -> Result<(), Invalid> {
+        Ok(())
+    }
+    /// ‖g‖⋆.
+    fn dual(&self, g: &[f64], layout: &Layout) -> f64 {
+        self.steepest(g, layout, &mut vec![0.0; g.len()])
+    }
+}
+
+/// The Bregman divergence D^m(y, z) = ½‖y‖⋆² − ½‖z‖⋆² − ⟨m, y − z⟩ of ½‖·‖⋆², for m ∈ ∂½‖z‖⋆² (Tsilivis et al. 2024,
+/// Definition 26). Never negative; 0 says that y, too, supports m.
+pub fn bregman(norm: &dyn Norm, layout: &Layout, y: &[f64], z: &[f64], m: &[f64]) -> f64 {
+    let (a, b) = (norm.dual(y, layout), norm.dual(z, layout));
+    let inner = compensated_sum(m.iter().zip(y.iter().zip(z)).map(|(m, (y, z))| m * (y - z)));
+    0.5 * (a - b) * (a + b) - inner
 }
 
 crate::catalogue! {

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
-use crate::algorithm::Field;
+use crate::algorithm::{Algorithm, Field, Taken};
 use crate::iterate::Clocks;
 use crate::loss::Constraint;
 use crate::norm::AnyNorm;
@@ -29,8 +29,10 @@ pub struct Context<'a> {
     pub problem: &'a Problem,
     /// θ₀.
     pub theta: &'a [f64],
-    /// The norm of the algorithm.
-    pub norm: AnyNorm,
+    /// The norms of the algorithm: one, or one for each phase of a run, without repeats.
+    pub norms: Vec<AnyNorm>,
+    /// The factor λ of the algorithm's decoupled weight decay; 0 without one.
+    pub weight_decay: f64,
 }
 
 /// Everything known at one look: always of the full training set, shared by all probes, computed at most once.
@@ -48,6 +50,8 @@ pub struct Snapshot<'a> {
     pub clocks: Clocks,
     /// The algorithm's aggregated direction, where it has one.
     pub field: Option<&'a Field>,
+    /// What the algorithm's last step multiplied the gradient with, entry by entry and up to a common factor, where it did.
+    pub multiplier: Option<Vec<f64>>,
     constraints: OnceLock<Vec<Constraint>>,
     test_outputs: OnceLock<Option<Vec<f64>>>,
 }
@@ -60,7 +64,7 @@ impl<'a> Snapshot<'a> {
     pub fn new(
         problem: &'a Problem,
         at: &'a mut Iterate,
-        field: Option<&'a Field>,
+        algorithm: Option<&'a dyn Algorithm>,
     ) -> Result<Self, Breakdown> {
         let full = at.eval(problem, &RowSet::Full)?;
         let at: &'a Iterate = at;
@@ -70,7 +74,8 @@ impl<'a> Snapshot<'a> {
             rho: numeric::norm(at.theta()),
             full,
             clocks: at.clocks.clone(),
-            field,
+            field: algorithm.and_then(|a| a.field()),
+            multiplier: algorithm.and_then(|a| a.multiplier()),
             constraints: OnceLock::new(),
             test_outputs: OnceLock::new(),
         })
@@ -108,6 +113,8 @@ pub struct StepRecord<'a> {
     pub before: &'a [f64],
     /// θ after it.
     pub after: &'a [f64],
+    /// What it was taken from, where it was a single step along a gradient.
+    pub taken: Option<&'a Taken>,
 }
 
 /// One measurement each of named columns.
