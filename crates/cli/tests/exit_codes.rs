@@ -42,6 +42,23 @@ fn a_run_that_diverges_is_3() {
     assert!(out.contains("diverged") && out.contains("smaller eta"), "{out}");
 }
 
+// Margins of -1e100 are finite, and f64 cannot rank them: that is no late phase.
+#[test]
+fn a_run_that_leaves_for_the_wrong_side_has_diverged_and_not_run_out_of_precision() {
+    let place = Place::with(TINY);
+    let wild = [
+        "run",
+        "spec.toml",
+        "loss=exponential",
+        "model={ kind = \"mlp\", widths = [8] }",
+        "algorithm.descent.norm=linf",
+        "algorithm.pace={ kind = \"constant\", eta = 0.1 }",
+        "stop.steps=1000",
+    ];
+    let out = place.ends(3, &wild).out;
+    assert!(out.contains("diverged") && out.contains("wrong side"), "{out}");
+}
+
 #[test]
 fn what_is_wrong_with_the_call_is_2() {
     let place = Place::with(TINY);

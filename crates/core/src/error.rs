@@ -20,10 +20,10 @@ impl Invalid {
 /// Why an algorithm could not take a step. It ends a run with an outcome; it is not an error.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Breakdown {
-    /// A number that must be finite is not.
-    #[error("diverged: {what} is no longer finite")]
+    /// A number that must be finite is not, or the loss has grown beyond sense.
+    #[error("diverged: {what}")]
     Diverged {
-        /// Which quantity.
+        /// What happened to which quantity.
         what: String,
     },
     /// Steps shrank below the floor: the field is discontinuous here.

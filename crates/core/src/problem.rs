@@ -125,7 +125,7 @@ impl Problem {
         if finite {
             Ok(eval)
         } else {
-            Err(Breakdown::Diverged { what: "ln of the loss or its gradient".into() })
+            Err(Breakdown::Diverged { what: "ln of the loss or its gradient is no longer finite".into() })
         }
     }
 

@@ -17,9 +17,9 @@ pub enum Outcome {
         /// Which budget.
         what: String,
     },
-    /// A number that must be finite no longer is.
+    /// A number that must be finite no longer is, or the margins have left for the wrong side.
     Diverged {
-        /// Which.
+        /// What happened.
         what: String,
     },
     /// The field is discontinuous here and the integrator crawls.
@@ -82,7 +82,7 @@ impl Outcome {
                 format!("Ended by {what} before its target; raise the limit, or lengthen the pace.")
             }
             Outcome::Diverged { what } => {
-                format!("Diverged: {what} is no longer finite; shorten the steps (a smaller eta or kappa).")
+                format!("Diverged: {what}; shorten the steps (a smaller eta or kappa).")
             }
             Outcome::Chattering { what } | Outcome::Precision { what } | Outcome::Stationary { what } => {
                 let mut text = format!("{what}.");

@@ -241,6 +241,11 @@ impl Run {
         self.status.direction_speed = row.get("direction_speed");
         self.looked = true;
         let flow = sink.row(&row)?;
+        if rounding > EXHAUSTED && snapshot.q_min() < 0.0 {
+            // The wrong side of the same limit: nothing here is late.
+            let what = format!("the least margin is {:.1e}, far on the wrong side", snapshot.q_min());
+            return Ok(Err(Breakdown::Diverged { what }));
+        }
         if rounding > EXHAUSTED {
             let what = format!(
                 "at margins of {:.1e} an f64 can no longer rank the support vectors",

@@ -32,6 +32,9 @@ pub fn loss(log10_loss: f64) -> String {
     if !log10_loss.is_finite() {
         return "-".into();
     }
+    if log10_loss.abs() >= 1e12 {
+        return format!("10^{log10_loss:.2e}");
+    }
     let exponent = log10_loss.floor();
     let mantissa = 10f64.powf(log10_loss - exponent);
     // 9.99 rounds up to 10.0, which belongs to the next decade.

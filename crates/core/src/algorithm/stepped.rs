@@ -188,7 +188,7 @@ impl Running {
 /// θ − h·d.
 fn moved(theta: &[f64], h: f64, d: &[f64]) -> Result<Vec<f64>, Breakdown> {
     if !h.is_finite() {
-        return Err(Breakdown::Diverged { what: format!("the length {h} of a step") });
+        return Err(Breakdown::Diverged { what: format!("the length {h} of a step is no longer finite") });
     }
     let mut next = theta.to_vec();
     numeric::axpy(-h, d, &mut next);
