@@ -1,5 +1,7 @@
 //! Which examples of a file become the training and the test set.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::SourceError;
@@ -14,6 +16,8 @@ pub enum Order {
     First,
     /// Shuffled by the source's seed.
     Random,
+    /// Shuffled, and then one of each class in turn, as long as there are any: equal shares.
+    Balanced,
 }
 
 /// A row of a file and the class it belongs to.
@@ -26,8 +30,21 @@ pub(super) struct Pick {
 impl Order {
     /// Puts the examples in the order in which they are taken.
     pub(super) fn arrange(self, picks: &mut [Pick], seed: u64, name: &str) {
-        if self == Order::Random {
-            shuffle(&mut stream(seed, name), picks);
+        if self == Order::First {
+            return;
+        }
+        shuffle(&mut stream(seed, name), picks);
+        if self == Order::Balanced {
+            // The k-th of its class goes to round k.
+            let mut seen: BTreeMap<u32, usize> = BTreeMap::new();
+            let place = |pick: &Pick| {
+                let round = seen.entry(pick.class).or_default();
+                *round += 1;
+                (*round, pick.class, *pick)
+            };
+            let mut rounds: Vec<(usize, u32, Pick)> = picks.iter().map(place).collect();
+            rounds.sort_by_key(|&(round, class, _)| (round, class));
+            picks.iter_mut().zip(rounds).for_each(|(pick, (.., chosen))| *pick = chosen);
         }
     }
 }
@@ -85,4 +102,26 @@ fn named(classes: &[String]) -> String {
         list.push_str(", …");
     }
     format!("the {} {list}", if classes.len() == 1 { "class" } else { "classes" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_balanced_order_gives_every_class_its_turn_while_it_lasts() {
+        let classes = [0, 0, 0, 0, 0, 1, 1, 1, 2, 2];
+        let mut picks: Vec<Pick> = (0..10).map(|row| Pick { row, class: classes[row] }).collect();
+        Order::Balanced.arrange(&mut picks, 5, "train");
+        let order: Vec<u32> = picks.iter().map(|p| p.class).collect();
+        assert_eq!(order, [0, 1, 2, 0, 1, 2, 0, 1, 0, 0]);
+        let mut rows: Vec<usize> = picks.iter().map(|p| p.row).collect();
+        assert!(picks.iter().all(|p| classes[p.row] == p.class));
+        rows.sort_unstable();
+        assert_eq!(rows, (0..10).collect::<Vec<_>>());
+        // Another seed takes other members of the classes.
+        let mut others: Vec<Pick> = (0..10).map(|row| Pick { row, class: classes[row] }).collect();
+        Order::Balanced.arrange(&mut others, 6, "train");
+        assert!(others.iter().zip(&picks).any(|(a, b)| a.row != b.row));
+    }
 }

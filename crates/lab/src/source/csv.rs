@@ -40,7 +40,7 @@ pub struct Csv {
     /// A second file, a number of rows, or a fraction of the rows; absent: what `train` leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<TestSet>,
-    /// `"first"` (default) or `"random"`.
+    /// `"first"` (default), `"random"`, or `"balanced"`: random with equal shares of the classes.
     #[serde(default)]
     pub order: Order,
     /// `"none"` by default.

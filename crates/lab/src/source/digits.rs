@@ -29,7 +29,7 @@ pub struct Digits {
     /// Size of the test set; absent: all that the training set leaves. 0 for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<usize>,
-    /// `"first"` (default) or `"random"`.
+    /// `"first"` (default), `"random"`, or `"balanced"`: random with equal shares of the classes.
     pub order: Order,
     /// `"scale"` (default): pixels in [0, 1].
     pub normalize: Normalize,

@@ -31,7 +31,7 @@ pub struct Idx {
     /// Size of the test set; absent: all, if its files are there. 0 for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<usize>,
-    /// `"first"` (default) or `"random"`.
+    /// `"first"` (default), `"random"`, or `"balanced"`: random with equal shares of the classes.
     #[serde(default)]
     pub order: Order,
     /// `"scale"` (default): pixels in [0, 1].
