@@ -31,7 +31,7 @@ pub struct Stepped {
     #[serde(default)]
     pub batch: Batches,
     #[serde(skip)]
-    running: Option<Running>,
+    running: Option<Box<Running>>,
 }
 
 #[derive(Debug)]
@@ -62,11 +62,11 @@ impl Stepped {
     }
 
     fn running(&self) -> &Running {
-        self.running.as_ref().expect("begin comes before step")
+        self.running.as_deref().expect("begin comes before step")
     }
 
     fn running_mut(&mut self) -> &mut Running {
-        self.running.as_mut().expect("begin comes before step")
+        self.running.as_deref_mut().expect("begin comes before step")
     }
 }
 
@@ -213,7 +213,7 @@ impl Algorithm for Stepped {
         let within = |e: Invalid| Invalid::new(format!("descent.{}", e.field), e.message);
         descent.begin(layout).map_err(within)?;
         let norm = built(&descent.norm(), layout).map_err(within)?;
-        self.running = Some(Running {
+        self.running = Some(Box::new(Running {
             descent,
             norm,
             pace,
@@ -223,7 +223,7 @@ impl Algorithm for Stepped {
             refused: 0,
             fallbacks: 0,
             epochs_refused: 0,
-        });
+        }));
         Ok(())
     }
 
@@ -268,7 +268,8 @@ impl Algorithm for Stepped {
             ("refused_epochs", r.epochs_refused),
             ("steps_along_the_gradient_instead", r.fallbacks),
         ];
-        counts.into_iter().filter(|(_, n)| *n > 0).collect()
+        let told = counts.into_iter().filter(|(_, n)| *n > 0);
+        told.chain(r.pace.counts()).collect()
     }
 
     fn save(&self) -> State {
