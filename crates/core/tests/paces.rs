@@ -271,6 +271,37 @@ fn a_large_constant_rate_on_logistic_data_is_unstable_first_and_stable_after() {
     }
 }
 
+// Mini-batches.
+
+#[test]
+fn a_batch_of_easy_examples_leaves_theta_as_it_is_and_ends_nothing() {
+    // The margin of (1000, 0) is a thousand times that of (1, 0): its steps underflow from the start.
+    let problem = linear(data(&[1000.0, 0.0, -1.0, 0.0], &[0, 1], 2, 2), "kind = 'logistic'");
+    let text =
+        "kind = 'stepped'\npace = { kind = 'constant', eta = 0.5 }\nbatch = { kind = 'fresh', size = 1 }";
+    let (mut steps, mut at) = (begin(text, &problem), Iterate::new(vec![1.0, 0.0]));
+    let mut idle = 0;
+    for _ in 0..2000 {
+        let before = at.theta().to_vec();
+        steps.step(&problem, &mut at).unwrap();
+        idle += u32::from(at.theta() == before);
+    }
+    assert_eq!(at.clocks.step, 2000);
+    assert!((850..1150).contains(&idle), "{idle} of 2000 draws are of the easy example");
+    // θ(t) ≈ ln(1 + e + ηt) under the hard example alone.
+    let expected = (1f64.exp() + 0.5 * f64::from(2000 - idle)).ln();
+    assert!((at.theta()[0] - expected).abs() < 0.1, "{} {expected}", at.theta()[0]);
+    // Where no example moves θ any more, the run ends: after 32 epochs of 2 batches.
+    let (mut steps, mut at) = (begin(text, &problem), Iterate::new(vec![800.0, 0.0]));
+    for _ in 0..64 {
+        steps.step(&problem, &mut at).unwrap();
+    }
+    assert!(matches!(steps.step(&problem, &mut at), Err(Breakdown::Precision { .. })));
+    // The full batch says so at once.
+    let (mut steps, mut at) = (begin(&text.replace("{ kind = 'fresh', size = 1 }", "'full'"), &problem), at);
+    assert!(matches!(steps.step(&problem, &mut at), Err(Breakdown::Precision { .. })));
+}
+
 // Checkpoints.
 
 #[test]

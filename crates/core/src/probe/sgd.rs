@@ -42,7 +42,7 @@ use crate::{Invalid, Problem, RowSet, State};
 ///
 /// | column | what it is |
 /// |---|---|
-/// | `ln_effective_step` | ln γ̄ with the last step's rate; NaN before the first step |
+/// | `ln_effective_step` | ln γ̄ with the rate of the last step that f64 could hold; NaN before the first |
 /// | `softmax_excess` | max_i ln λ_i + (p_i − m): at most 0 for the exponential loss; once every p ≥ 0, at most ln 2 for the logistic loss and ln k for cross-entropy of k classes. Weights below f64's range are left out |
 /// | `tangent_gradient` | ‖ḡ^s‖, an upper bound of the distance to criticality |
 /// | `criticality` | min over λ in the simplex of ‖Σλ_i(g_i − ⟨g_i, u⟩u)‖, g_i = ∇p_i(u), over the ε-active set p_i(u) ≤ m(u) + ε with ε = `within`·\|m(u)\| |
@@ -50,7 +50,8 @@ use crate::{Invalid, Problem, RowSet, State};
 /// | `norm_power` | ρ^L |
 /// | `norm_power_over_ln_step` | ρ^L/ln k at step k: in a bounded band (Proposition 3); NaN until k = 2 |
 ///
-/// What needs a degree is NaN without one.
+/// What needs a degree is NaN without one. The critical set is closed and `criticality` is of one gradient for each
+/// example at u itself: at a direction with ReLU kinks on active examples it need not go to 0, though u tends to Z_s.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sgd {
@@ -138,7 +139,8 @@ impl Probe for Sgd {
             }
             _ => self.seen.others += 1,
         }
-        if let Some(taken) = step.taken {
+        // A length below f64's range has lost its rate.
+        if let Some(taken) = step.taken.filter(|t| rate(t) * norm(&t.eval.grad) >= f64::MIN_POSITIVE) {
             self.seen.ln_step = ln_step_size(step.problem, taken);
         }
     }
