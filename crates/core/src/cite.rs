@@ -25,6 +25,12 @@ cites! {
     CAI_2025 "cai-2025" "Y. Cai, K. Zhou, J. Wu, S. Mei, M. Lindsey, P. L. Bartlett. Implicit Bias of Gradient Descent for Non-Homogeneous Deep Networks. ICML 2025, arXiv 2502.16075.";
     SCHECHTMAN_2025 "schechtman-schreuder-2025" "S. Schechtman, N. Schreuder. The Late-Stage Training Dynamics of (Stochastic) Subgradient Descent on Homogeneous Neural Networks. COLT 2025, arXiv 2502.05668.";
     SOUDRY_2018 "soudry-2018" "D. Soudry, E. Hoffer, M. S. Nacson, S. Gunasekar, N. Srebro. The Implicit Bias of Gradient Descent on Separable Data. JMLR 19, 2018.";
+    NACSON_2019 "nacson-2019" "M. S. Nacson, J. D. Lee, S. Gunasekar, P. H. P. Savarese, N. Srebro, D. Soudry. Convergence of Gradient Descent on Separable Data. AISTATS 2019, arXiv 1803.01905.";
+    WU_2024 "wu-2024" "J. Wu, P. L. Bartlett, M. Telgarsky, B. Yu. Large Stepsize Gradient Descent for Logistic Loss: Non-Monotonicity of the Loss Improves Optimization Efficiency. COLT 2024, arXiv 2402.15926.";
+    GRONICH_VARDI_2026 "gronich-vardi-2026" "E. Gronich, G. Vardi. The Implicit Bias of Adam and Muon on Smooth Homogeneous Neural Networks. 2026, arXiv 2602.16340.";
+    WANG_2021 "wang-2021" "B. Wang, Q. Meng, W. Chen, T.-Y. Liu. The Implicit Bias for Adaptive Optimization Algorithms on Homogeneous Neural Networks. ICML 2021, arXiv 2012.06244.";
+    XIE_LI_2024 "xie-li-2024" "S. Xie, Z. Li. Implicit Bias of AdamW: ℓ∞ Norm Constrained Optimization. ICML 2024, arXiv 2404.04454.";
+    ARMIJO_1966 "armijo-1966" "L. Armijo. Minimization of Functions Having Lipschitz Continuous First Partial Derivatives. Pacific J. Mathematics 16(1), 1966.";
     WOLFE_1976 "wolfe-1976" "P. Wolfe. Finding the Nearest Point in a Polytope. Mathematical Programming 11, 1976.";
     LEMARECHAL_1975 "lemarechal-1975" "C. Lemaréchal. An Extension of Davidon Methods to Non Differentiable Problems. Mathematical Programming Study 3, 1975.";
     BURKE_2005 "burke-2005" "J. V. Burke, A. S. Lewis, M. L. Overton. A Robust Gradient Sampling Algorithm for Nonsmooth, Nonconvex Optimization. SIAM J. Optimization 15(3), 2005.";

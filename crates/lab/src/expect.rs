@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::compare::cosine;
 use crate::error::Error;
 use crate::findings::{Columns, largest_relative_decrease, separation};
+use crate::measure_fit::{Band, Slope, peak};
 use crate::stint::{read_manifest, read_spec, snapshot_name};
 use crate::store::tensors::read_flat;
 use crate::summary::plain;
@@ -53,6 +54,12 @@ pub enum Measure {
     Trend(String),
     /// Largest relative decrease of a column between looks after separation.
     Decrease(String),
+    /// The largest value of a column.
+    Peak(String),
+    /// The slope of one column against another at the end.
+    Slope(Slope),
+    /// Largest over least value of a column at the end.
+    Band(Band),
     /// Cosine between the two runs' θ at the level.
     Cosine(Both),
     /// ‖θ̂ − w‖ at the end of a linear model's run, w the exact maximum-margin direction that the data source knows.
@@ -182,6 +189,9 @@ fn measure(expect: &Expect, dir: &Path, other: Option<&Path>) -> Result<f64, Err
         }
         Measure::Decrease(name) => separation(&columns, &read_spec(dir)?)
             .map_or(f64::NAN, |from| largest_relative_decrease(columns.get(name), from)),
+        Measure::Peak(name) => peak(&columns, name),
+        Measure::Slope(slope) => slope.of(&columns),
+        Measure::Band(band) => band.of(&columns),
         Measure::Cosine(Both::Theta) => {
             let Some(other) = other else { return Ok(f64::NAN) };
             let file = expect.at.map_or("theta.safetensors".to_owned(), snapshot_name);

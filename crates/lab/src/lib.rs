@@ -12,6 +12,7 @@ pub mod compare;
 pub mod error;
 pub mod expect;
 pub mod findings;
+pub mod measure_fit;
 pub mod outcome;
 pub mod overrides;
 pub mod page;

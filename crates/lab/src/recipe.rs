@@ -52,6 +52,7 @@ recipes! {
     "mnist-3-6",
     "honesty/relu",
     "honesty/relu-squared",
+    "schechtman-schreuder-2025/constant-step-sgd",
 }
 
 /// A recipe, parsed.

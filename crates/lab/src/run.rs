@@ -161,7 +161,8 @@ impl Run {
         if self.at.clocks.step != step {
             self.looked = false;
             let taken = self.phases[self.phase].algorithm.taken();
-            let record = StepRecord { before: &before, after: self.at.theta(), taken };
+            let record =
+                StepRecord { problem: &self.problem, before: &before, after: self.at.theta(), taken };
             self.probes.iter_mut().filter(|p| p.follows_steps()).for_each(|p| p.step(&record));
         }
         Ok(())

@@ -17,6 +17,9 @@ use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
 
 /// Below this part of ‖θ‖ an update is looked at for being absorbed by rounding.
 const ABSORBED: f64 = 1e-10;
+/// Epochs' worth of mini-batches in a row that may leave θ as it is. One such batch says only that its examples are far
+/// from the boundary.
+const IDLE_EPOCHS: u64 = 32;
 
 /// Where to go, how far, and on which examples.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,7 +34,7 @@ pub struct Stepped {
     #[serde(default)]
     pub batch: Batches,
     #[serde(skip)]
-    running: Option<Running>,
+    running: Option<Box<Running>>,
 }
 
 #[derive(Debug)]
@@ -43,6 +46,8 @@ struct Running {
     batches: BatchStream,
     d: Vec<f64>,
     taken: Option<Taken>,
+    /// Mini-batches in a row whose step θ did not feel.
+    idle: u64,
     refused: u64,
     fallbacks: u64,
     epochs_refused: u64,
@@ -62,11 +67,11 @@ impl Stepped {
     }
 
     fn running(&self) -> &Running {
-        self.running.as_ref().expect("begin comes before step")
+        self.running.as_deref().expect("begin comes before step")
     }
 
     fn running_mut(&mut self) -> &mut Running {
-        self.running.as_mut().expect("begin comes before step")
+        self.running.as_deref_mut().expect("begin comes before step")
     }
 }
 
@@ -117,7 +122,15 @@ impl Running {
                     let step = h * norm(&self.d) / norm(at.theta());
                     return Err(Breakdown::Chattering { step, floor: f64::EPSILON });
                 }
-                moved => moved?,
+                Err(Breakdown::Precision { .. }) if self.may_idle(rows) => {
+                    self.idle += 1;
+                    at.theta().to_vec()
+                }
+                moved => {
+                    let theta = moved?;
+                    self.idle = 0;
+                    theta
+                }
             };
             let mut known = None;
             if self.pace.judges() {
@@ -142,6 +155,12 @@ impl Running {
             self.taken = Some(Taken { rows: rows.clone(), eval: eval.clone(), ln_rate: ln_dt });
             return Ok(());
         }
+    }
+
+    /// Whether a step that is lost to rounding is one of easy examples rather than the end.
+    fn may_idle(&self, rows: &RowSet) -> bool {
+        let patience = IDLE_EPOCHS * self.batches.per_epoch();
+        matches!(rows, RowSet::Batch(..)) && !self.pace.judges() && self.idle < patience
     }
 
     /// A whole epoch, then the pace's verdict on it.
@@ -213,17 +232,18 @@ impl Algorithm for Stepped {
         let within = |e: Invalid| Invalid::new(format!("descent.{}", e.field), e.message);
         descent.begin(layout).map_err(within)?;
         let norm = built(&descent.norm(), layout).map_err(within)?;
-        self.running = Some(Running {
+        self.running = Some(Box::new(Running {
             descent,
             norm,
             pace,
             batches: BatchStream::new(self.batch.clone(), self.batch.seed(seed), n),
             d: vec![0.0; problem.dim()],
             taken: None,
+            idle: 0,
             refused: 0,
             fallbacks: 0,
             epochs_refused: 0,
-        });
+        }));
         Ok(())
     }
 
@@ -268,7 +288,8 @@ impl Algorithm for Stepped {
             ("refused_epochs", r.epochs_refused),
             ("steps_along_the_gradient_instead", r.fallbacks),
         ];
-        counts.into_iter().filter(|(_, n)| *n > 0).collect()
+        let told = counts.into_iter().filter(|(_, n)| *n > 0);
+        told.chain(r.pace.counts()).collect()
     }
 
     fn save(&self) -> State {
@@ -278,6 +299,7 @@ impl Algorithm for Stepped {
         state.nest("pace", r.pace.save());
         state.nest("batches", r.batches.save());
         state.put_counts("counts", &[r.refused, r.fallbacks, r.epochs_refused]);
+        state.put_counts("idle", &[r.idle]);
         state
     }
 
@@ -287,6 +309,7 @@ impl Algorithm for Stepped {
         r.pace.load(&state.part("pace"))?;
         r.batches.load(&state.part("batches"))?;
         [r.refused, r.fallbacks, r.epochs_refused] = state.counters("counts")?;
+        [r.idle] = state.counters("idle")?;
         Ok(())
     }
 }

@@ -49,6 +49,19 @@ impl Norm for L1 {
         }
     }
 
+    /// Σ|v_j|(1 − sign(v_j) y_j/‖y‖∞)/‖v‖₁: how far y is from ±‖y‖∞ on the support, weighted. Every term is 0 or more.
+    fn misalignment(&self, v: &[f64], y: &[f64], layout: &Layout) -> f64 {
+        let largest = y.iter().fold(0.0, |m: f64, y| m.max(y.abs()));
+        let terms = v.iter().zip(y).map(|(v, y)| v.abs() * (1.0 - v.signum() * (y / largest)));
+        compensated_sum(terms) / self.of(v, layout)
+    }
+
+    /// The weighted deviation on the support, [`Norm::misalignment`]: off the support any |y_j| ≤ ‖y‖∞ is allowed, so
+    /// there is nothing to widen.
+    fn off_face(&self, v: &[f64], y: &[f64], layout: &Layout, _within: f64) -> f64 {
+        self.misalignment(v, y, layout)
+    }
+
     fn column(&self) -> String {
         "l1".into()
     }

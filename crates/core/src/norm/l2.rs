@@ -8,7 +8,7 @@ use super::Norm;
 use crate::Layout;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, LYU_LI_2020};
-use crate::numeric::norm;
+use crate::numeric::{norm, scaled_distance};
 
 /// ‖v‖₂ over all blocks together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -33,6 +33,12 @@ impl Norm for L2 {
     /// ½‖v‖₂² is smooth: its gradient is v.
     fn subgradient(&self, v: &[f64], _: &Layout, _target: &[f64], _within: f64, k: &mut [f64]) {
         k.copy_from_slice(v);
+    }
+
+    /// ½‖v/‖v‖ − y/‖y‖‖², which loses no digits.
+    fn misalignment(&self, v: &[f64], y: &[f64], _: &Layout) -> f64 {
+        let gap = scaled_distance(1.0 / norm(v), v, 1.0 / norm(y), y);
+        0.5 * gap * gap
     }
 
     fn column(&self) -> String {

@@ -43,6 +43,20 @@ impl Norm for Linf {
         face.iter().zip(part).for_each(|(&j, t)| k[j] = size * v[j].signum() * t);
     }
 
+    /// Σ|y_j|(1 − sign(y_j) v_j/‖v‖∞)/‖y‖₁. Every term is 0 or more.
+    fn misalignment(&self, v: &[f64], y: &[f64], layout: &Layout) -> f64 {
+        let size = self.of(v, layout);
+        let terms = v.iter().zip(y).map(|(v, y)| y.abs() * (1.0 - y.signum() * (v / size)));
+        compensated_sum(terms) / self.dual(y, layout)
+    }
+
+    /// The share of ‖y‖₁ on entries of v below (1 − `within`)‖v‖∞ or of the other sign.
+    fn off_face(&self, v: &[f64], y: &[f64], layout: &Layout, within: f64) -> f64 {
+        let largest = (1.0 - within) * self.of(v, layout);
+        let off = v.iter().zip(y).filter(|(v, y)| !(*v * y.signum() >= largest)).map(|(_, y)| y.abs());
+        compensated_sum(off) / self.dual(y, layout)
+    }
+
     fn column(&self) -> String {
         "linf".into()
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::numeric::compensated_sum;
+use crate::numeric::{compensated_sum, distance, norm};
 use crate::{Invalid, Layout};
 
 mod l1;
@@ -36,6 +36,25 @@ pub trait Norm: Send + Sync + Debug {
     /// A power below 1; a matrix norm of blocks that are not matrices.
     fn check(&self, _layout: &Layout) -> Result<(), Invalid> {
         Ok(())
+    }
+    /// 1 − ⟨v, y⟩/(‖v‖·‖y‖⋆), between 0 and 2: 0 where y is a multiple of an element of ∂½‖v‖². NaN where v or y is 0.
+    ///
+    /// The default subtracts from 1 and has an absolute error of a few 2⁻⁵³; a norm that knows better sums what is left.
+    fn misalignment(&self, v: &[f64], y: &[f64], layout: &Layout) -> f64 {
+        let inner = compensated_sum(v.iter().zip(y).map(|(v, y)| v * y));
+        1.0 - inner / (self.of(v, layout) * self.dual(y, layout))
+    }
+    /// The share of y off the face of the dual ball that supports ‖v‖, widened by `within` as in [`Norm::subgradient`]:
+    /// 0 on the face, whatever the length of y.
+    ///
+    /// By default the ℓ2 distance to the face over ‖y‖₂, for y made as long as ∂½‖v‖²; a norm with a better measure of mass
+    /// has its own.
+    fn off_face(&self, v: &[f64], y: &[f64], layout: &Layout, within: f64) -> f64 {
+        let length = self.of(v, layout) / self.dual(y, layout);
+        let scaled: Vec<f64> = y.iter().map(|y| length * y).collect();
+        let mut k = vec![0.0; v.len()];
+        self.subgradient(v, layout, &scaled, within, &mut k);
+        distance(&scaled, &k) / norm(&scaled)
     }
     /// ‖g‖⋆.
     fn dual(&self, g: &[f64], layout: &Layout) -> f64 {

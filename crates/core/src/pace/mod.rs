@@ -4,14 +4,22 @@ use std::fmt::Debug;
 
 use crate::{Invalid, State};
 
+mod armijo;
 mod constant;
+mod edge;
 mod loss_scaled;
 mod lyu_li;
+mod normalized;
+mod polynomial_decay;
 mod unit_decrease;
 
+pub use armijo::Armijo;
 pub use constant::Constant;
+pub use edge::Edge;
 pub use loss_scaled::LossScaled;
 pub use lyu_li::LyuLi;
+pub use normalized::Normalized;
+pub use polynomial_decay::PolynomialDecay;
 pub use unit_decrease::UnitDecrease;
 
 /// What a pace may look at before a step.
@@ -25,7 +33,8 @@ pub struct StepView {
     pub slope: f64,
     /// A rate of 1 moves by e^{ln_scale}·d.
     pub ln_scale: f64,
-    /// Accepted steps so far.
+    /// Accepted steps of the run so far, the clock of decaying paces: a later phase of a run goes on counting, and steps
+    /// of an epoch that was taken back do not count.
     pub step: u64,
 }
 
@@ -69,6 +78,10 @@ pub trait Pace: Send + Sync + Debug {
     fn epoch_end(&mut self, _before: f64, _after: f64) -> Verdict {
         Verdict::Keep
     }
+    /// Counts worth telling at the end: name and number.
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
     /// Saves what must survive a checkpoint.
     fn save(&self) -> State {
         State::default()
@@ -94,6 +107,10 @@ crate::catalogue! {
         "loss-scaled" => LossScaled,
         "unit-decrease" => UnitDecrease,
         "lyu-li" => LyuLi,
+        "normalized" => Normalized,
+        "polynomial-decay" => PolynomialDecay,
+        "armijo" => Armijo,
+        "edge" => Edge,
     }
 }
 
@@ -103,4 +120,14 @@ pub(crate) fn positive(field: &str, value: f64) -> Result<(), Invalid> {
         return Ok(());
     }
     Err(Invalid::new(field, format!("{value} is not allowed; use a positive number")))
+}
+
+/// Checks a power of decay: 0 or more, and at most `most`.
+pub(crate) fn decay(field: &str, value: f64, most: f64) -> Result<(), Invalid> {
+    if value >= 0.0 && value <= most && value.is_finite() {
+        return Ok(());
+    }
+    let allowed =
+        if most.is_finite() { format!("a number between 0 and {most}") } else { "0 or more".into() };
+    Err(Invalid::new(field, format!("{value} is not allowed; use {allowed}")))
 }

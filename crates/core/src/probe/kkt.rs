@@ -42,9 +42,6 @@ fn most() -> usize {
     128
 }
 
-/// Numbers that the gradients of a fit may take together; beyond it the fit uses fewer constraints.
-const FIT_NUMBERS: usize = 32_000_000;
-
 impl Default for Kkt {
     fn default() -> Self {
         Kkt { within: three_hundredths(), most: most(), degree: f64::NAN }
@@ -134,42 +131,20 @@ impl Scale {
 impl Kkt {
     /// The best non-negative multipliers over the near-support set: ε, δ and the number of constraints.
     fn fit(&self, at: &Snapshot<'_>, scale: &Scale) -> (f64, f64, usize) {
-        let band = scale.q_min * (1.0 + self.within);
-        let mut near: Vec<&Constraint> = at.constraints().iter().filter(|c| c.value <= band).collect();
-        near.sort_by(|a, b| {
-            a.value.total_cmp(&b.value).then(a.example.cmp(&b.example)).then(a.rival.cmp(&b.rival))
-        });
-        near.truncate(self.most.min((FIT_NUMBERS / at.theta.len().max(1)).max(1)));
+        let Some(near) = at.near(self.within, self.most) else { return (f64::NAN, f64::NAN, 0) };
         let shrink = scale.q_min.powf(1.0 / self.degree - 1.0);
-        let mut gradients = Vec::with_capacity(near.len());
-        for constraint in &near {
-            match at.problem.margin_gradient(at.theta, constraint) {
-                Ok(mut gradient) => {
-                    crate::numeric::scale(shrink, &mut gradient);
-                    gradients.push(gradient);
-                }
-                Err(_) => return (f64::NAN, f64::NAN, 0),
-            }
-        }
         let theta: Vec<f64> = at.theta.iter().map(|t| t / scale.q_min.powf(1.0 / self.degree)).collect();
-        let k = gradients.len();
-        let mut gram = vec![0.0; k * k];
-        for i in 0..k {
-            for j in 0..=i {
-                let inner = dot(&gradients[i], &gradients[j]);
-                gram[i * k + j] = inner;
-                gram[j * k + i] = inner;
-            }
-        }
-        let b: Vec<f64> = gradients.iter().map(|h| dot(h, &theta)).collect();
+        let k = near.gradients.len();
+        let gram: Vec<f64> = near.gram.iter().map(|g| shrink * shrink * g).collect();
+        let b: Vec<f64> = near.gradients.iter().map(|h| shrink * dot(h, &theta)).collect();
         let mut solver = Nnls::new();
         let fit = solver.solve(Gram::new(&gram, k, k), &b, &[]);
         // The residual from the vectors: from the Gram matrix it would lose half the digits.
         let mut residual = theta;
-        for (lambda, gradient) in fit.lambda.iter().zip(&gradients) {
-            axpy(-lambda, gradient, &mut residual);
+        for (lambda, gradient) in fit.lambda.iter().zip(&near.gradients) {
+            axpy(-lambda * shrink, gradient, &mut residual);
         }
-        let slack = near.iter().zip(fit.lambda).map(|(c, l)| l * (c.value / scale.q_min - 1.0));
+        let slack = near.constraints.iter().zip(fit.lambda).map(|(c, l)| l * (c.value / scale.q_min - 1.0));
         (norm(&residual), slack.fold(0.0, f64::max), k)
     }
 }

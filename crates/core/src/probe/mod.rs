@@ -1,7 +1,7 @@
 //! Probes: what is measured at a look. They only look.
 
 use std::fmt::Debug;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::algorithm::{Algorithm, Field, Taken};
 use crate::iterate::Clocks;
@@ -13,15 +13,20 @@ mod accuracy;
 mod alignment;
 mod balance;
 mod direction;
+mod geometry;
 mod kkt;
 mod margin;
+mod near;
+mod sgd;
 
 pub use accuracy::Accuracy;
 pub use alignment::Alignment;
 pub use balance::Balance;
 pub use direction::DirectionProbe;
+pub use geometry::Geometry;
 pub use kkt::Kkt;
 pub use margin::Margin;
+pub use sgd::Sgd;
 
 /// What a probe knows before the first step.
 pub struct Context<'a> {
@@ -54,6 +59,7 @@ pub struct Snapshot<'a> {
     pub multiplier: Option<Vec<f64>>,
     constraints: OnceLock<Vec<Constraint>>,
     test_outputs: OnceLock<Option<Vec<f64>>>,
+    near: Mutex<near::Known>,
 }
 
 impl<'a> Snapshot<'a> {
@@ -78,6 +84,7 @@ impl<'a> Snapshot<'a> {
             multiplier: algorithm.and_then(|a| a.multiplier()),
             constraints: OnceLock::new(),
             test_outputs: OnceLock::new(),
+            near: Mutex::default(),
         })
     }
 
@@ -89,6 +96,12 @@ impl<'a> Snapshot<'a> {
     /// The least margin.
     pub fn q_min(&self) -> f64 {
         self.constraints().iter().map(|c| c.value).fold(f64::INFINITY, f64::min)
+    }
+
+    /// The constraints within `within`·|q_min| of q_min, at most the `most` nearest, with their gradients; none where a
+    /// foreign model fails.
+    fn near(&self, within: f64, most: usize) -> Option<Arc<near::Near>> {
+        self.near.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(self, within, most)
     }
 
     /// Outputs on the test set, where there is one.
@@ -109,6 +122,8 @@ impl<'a> Snapshot<'a> {
 /// What happened in one step, for probes that follow the path.
 #[derive(Clone, Copy, Debug)]
 pub struct StepRecord<'a> {
+    /// Model, loss, data.
+    pub problem: &'a Problem,
     /// θ before the step.
     pub before: &'a [f64],
     /// θ after it.
@@ -173,6 +188,8 @@ crate::catalogue! {
         "direction" => DirectionProbe,
         "balance" => Balance,
         "accuracy" => Accuracy,
+        "geometry" => Geometry,
+        "sgd" => Sgd,
     }
 }
 
