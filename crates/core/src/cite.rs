@@ -25,6 +25,10 @@ cites! {
     CAI_2025 "cai-2025" "Y. Cai, K. Zhou, J. Wu, S. Mei, M. Lindsey, P. L. Bartlett. Implicit Bias of Gradient Descent for Non-Homogeneous Deep Networks. ICML 2025, arXiv 2502.16075.";
     SCHECHTMAN_2025 "schechtman-schreuder-2025" "S. Schechtman, N. Schreuder. The Late-Stage Training Dynamics of (Stochastic) Subgradient Descent on Homogeneous Neural Networks. COLT 2025, arXiv 2502.05668.";
     SOUDRY_2018 "soudry-2018" "D. Soudry, E. Hoffer, M. S. Nacson, S. Gunasekar, N. Srebro. The Implicit Bias of Gradient Descent on Separable Data. JMLR 19, 2018.";
+    GUNASEKAR_2018 "gunasekar-2018" "S. Gunasekar, J. D. Lee, D. Soudry, N. Srebro. Characterizing Implicit Bias in Terms of Optimization Geometry. ICML 2018, arXiv 1802.08246.";
+    BERNSTEIN_2024 "bernstein-newhouse-2024" "J. Bernstein, L. Newhouse. Old Optimizer, New Norm: An Anthology. 2024, arXiv 2409.20325.";
+    LARGE_2024 "large-2024" "T. Large, Y. Liu, M. Huh, H. Bahng, P. Isola, J. Bernstein. Scalable Optimization in the Modular Norm. 2024, arXiv 2405.14813.";
+    WANG_2024 "wang-min-wu-2024" "M. Wang, Z. Min, L. Wu. Achieving Margin Maximization Exponentially Fast via Progressive Norm Rescaling. ICML 2024, arXiv 2311.14387.";
     WOLFE_1976 "wolfe-1976" "P. Wolfe. Finding the Nearest Point in a Polytope. Mathematical Programming 11, 1976.";
     LEMARECHAL_1975 "lemarechal-1975" "C. Lemaréchal. An Extension of Davidon Methods to Non Differentiable Problems. Mathematical Programming Study 3, 1975.";
     BURKE_2005 "burke-2005" "J. V. Burke, A. S. Lewis, M. L. Overton. A Robust Gradient Sampling Algorithm for Nonsmooth, Nonconvex Optimization. SIAM J. Optimization 15(3), 2005.";
