@@ -31,6 +31,10 @@ cites! {
     WANG_2021 "wang-2021" "B. Wang, Q. Meng, W. Chen, T.-Y. Liu. The Implicit Bias for Adaptive Optimization Algorithms on Homogeneous Neural Networks. ICML 2021, arXiv 2012.06244.";
     XIE_LI_2024 "xie-li-2024" "S. Xie, Z. Li. Implicit Bias of AdamW: ℓ∞ Norm Constrained Optimization. ICML 2024, arXiv 2404.04454.";
     ARMIJO_1966 "armijo-1966" "L. Armijo. Minimization of Functions Having Lipschitz Continuous First Partial Derivatives. Pacific J. Mathematics 16(1), 1966.";
+    GUNASEKAR_2018 "gunasekar-2018" "S. Gunasekar, J. D. Lee, D. Soudry, N. Srebro. Characterizing Implicit Bias in Terms of Optimization Geometry. ICML 2018, arXiv 1802.08246.";
+    BERNSTEIN_2024 "bernstein-newhouse-2024" "J. Bernstein, L. Newhouse. Old Optimizer, New Norm: An Anthology. 2024, arXiv 2409.20325.";
+    LARGE_2024 "large-2024" "T. Large, Y. Liu, M. Huh, H. Bahng, P. Isola, J. Bernstein. Scalable Optimization in the Modular Norm. 2024, arXiv 2405.14813.";
+    WANG_2024 "wang-min-wu-2024" "M. Wang, Z. Min, L. Wu. Achieving Margin Maximization Exponentially Fast via Progressive Norm Rescaling. ICML 2024, arXiv 2311.14387.";
     WOLFE_1976 "wolfe-1976" "P. Wolfe. Finding the Nearest Point in a Polytope. Mathematical Programming 11, 1976.";
     LEMARECHAL_1975 "lemarechal-1975" "C. Lemaréchal. An Extension of Davidon Methods to Non Differentiable Problems. Mathematical Programming Study 3, 1975.";
     BURKE_2005 "burke-2005" "J. V. Burke, A. S. Lewis, M. L. Overton. A Robust Gradient Sampling Algorithm for Nonsmooth, Nonconvex Optimization. SIAM J. Optimization 15(3), 2005.";

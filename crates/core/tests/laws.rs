@@ -24,11 +24,26 @@ fn blocks() -> Layout {
     layout
 }
 
+/// Matrices only: a wide one, a tall one, and the single row of a second layer.
+fn matrices() -> Layout {
+    let mut layout = Layout::default();
+    layout.push("0.weight", &[4, 3], 1.0);
+    layout.push("2.weight", &[2, 4], 1.0);
+    layout.push("4.weight", &[1, 5], 1.0);
+    layout
+}
+
+/// Every norm on every layout that its check accepts, at least one of the two.
 fn for_each_norm(law: impl Fn(&str, &dyn Norm, &Layout, &[f64])) {
-    let layout = blocks();
     for name in AnyNorm::NAMES {
-        for seed in 0..20 {
-            law(name, AnyNorm::example(name).build().as_ref(), &layout, &normals(seed, "laws", layout.dim()));
+        let norm = AnyNorm::example(name).build();
+        let layouts = [blocks(), matrices()];
+        let fitting: Vec<&Layout> = layouts.iter().filter(|l| norm.check(l).is_ok()).collect();
+        assert!(!fitting.is_empty(), "{name} fits no layout here");
+        for layout in fitting {
+            for seed in 0..20 {
+                law(name, norm.as_ref(), layout, &normals(seed, "laws", layout.dim()));
+            }
         }
     }
 }

@@ -347,21 +347,68 @@ fn norms_duals_and_oracles_of_a_block_have_the_tabulated_values() {
     let g = [1.0, -2.0, 2.0, 3.0, 0.0, -1.0];
     let mut layout = Layout::default();
     layout.push("0.weight", &[2, 3], 1.0);
-    let root = 19f64.sqrt();
-    let cases: [(&str, f64, f64, [f64; 6]); 3] = [
-        ("l2", 4.35889894354067, 4.35889894354067, g.map(|x| x / root)),
-        ("linf", 3.0, 9.0, [1.0, -1.0, 1.0, 1.0, 0.0, -1.0]),
-        ("l1", 9.0, 3.0, [0.0, 0.0, 0.0, 1.0, 0.0, 0.0]),
+    let (root, nuclear) = (19f64.sqrt(), 6.15369500902614);
+    let cases: [(&str, f64, f64, [f64; 6]); 6] = [
+        ("kind = 'l2'", 4.35889894354067, 4.35889894354067, g.map(|x| x / root)),
+        ("kind = 'linf'", 3.0, 9.0, [1.0, -1.0, 1.0, 1.0, 0.0, -1.0]),
+        ("kind = 'l1'", 9.0, 3.0, [0.0, 0.0, 0.0, 1.0, 0.0, 0.0]),
+        (
+            "kind = 'lp'\np = 3",
+            3.55689330449006,
+            5.48701931108671,
+            [
+                0.426905505538646,
+                -0.603735555784496,
+                0.603735555784496,
+                0.739422025623812,
+                0.0,
+                -0.426905505538646,
+            ],
+        ),
+        ("kind = 'spectral'", 3.2585324900559, nuclear, POLAR),
+        (
+            "kind = 'nuclear'",
+            nuclear,
+            3.2585324900559,
+            [
+                0.496552970911804,
+                -0.169642747521158,
+                0.0323988818040826,
+                0.803439584150037,
+                -0.27448773143415,
+                0.0524224919564962,
+            ],
+        ),
     ];
-    for (name, value, dual, oracle) in cases {
-        let norm = parse::<AnyNorm>(&format!("kind = '{name}'")).build();
+    for (text, value, dual, oracle) in cases {
+        let norm = parse::<AnyNorm>(text).build();
         let mut d = [f64::NAN; 6];
-        assert_close(norm.steepest(&g, &layout, &mut d), dual, 1e-14, name);
-        assert_close(norm.of(&g, &layout), value, 1e-14, name);
-        assert_close(norm.of(&d, &layout), 1.0, 1e-15, name);
-        close_all(&d, &oracle, name);
+        assert_close(norm.steepest(&g, &layout, &mut d), dual, 1e-14, text);
+        assert_close(norm.dual(&g, &layout), dual, 1e-14, text);
+        assert_close(norm.of(&g, &layout), value, 1e-14, text);
+        assert_close(norm.of(&d, &layout), 1.0, 1e-15, text);
+        close_all(&d, &oracle, text);
     }
+    // The largest of the spectral norm of G and the ℓ2 norm of b = (3, −4).
+    layout.push("0.bias", &[2], 1.0);
+    let both = [1.0, -2.0, 2.0, 3.0, 0.0, -1.0, 3.0, -4.0];
+    let norm = parse::<AnyNorm>("kind = 'blockwise'\ncombine = 'max'\ninner = 'spectral'").build();
+    let mut d = [f64::NAN; 8];
+    assert_close(norm.steepest(&both, &layout, &mut d), 11.1536950090261, 1e-14, "max_spectral");
+    assert_close(norm.of(&both, &layout), 5.0, 1e-15, "max_spectral");
+    close_all(&d[..6], &POLAR, "max_spectral");
+    close_all(&d[6..], &[0.6, -0.8], "max_spectral");
 }
+
+/// UVᵀ of G = [[1, −2, 2], [3, 0, −1]].
+const POLAR: [f64; 6] = [
+    0.283081711630056,
+    -0.669515755000789,
+    0.686741143624235,
+    0.935372078007398,
+    0.0344507772468922,
+    -0.35198326612384,
+];
 
 #[test]
 fn two_orthogonal_gradients_have_the_midpoint_as_their_shortest_mixture() {

@@ -62,7 +62,8 @@ pub enum Measure {
     Band(Band),
     /// Cosine between the two runs' θ at the level.
     Cosine(Both),
-    /// ‖θ̂ − w‖ at the end of a linear model's run, w the exact maximum-margin direction that the data source knows.
+    /// ‖θ̂ − ŵ‖ at the end of a linear model's run, w the exact maximum-margin direction: that which the data source knows, or
+    /// a list of numbers.
     DirectionError(Exact),
 }
 
@@ -74,11 +75,21 @@ pub enum Both {
     Theta,
 }
 
-/// The marker of a measure against the source's exact answer.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// An exact direction.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
 pub enum Exact {
     /// What the data source knows.
+    Known(Truth),
+    /// A vector along it.
+    Along(Vec<f64>),
+}
+
+/// The marker of what the data source knows.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Truth {
+    /// The exact answer.
     Truth,
 }
 
@@ -88,7 +99,7 @@ pub enum Exact {
 pub enum Value {
     /// A number.
     Number(f64),
-    /// `margin_l2` or `margin_global/2`.
+    /// `margin_l1`, `margin_l2`, `margin_linf` or `margin_global/2`.
     Truth(String),
 }
 
@@ -199,15 +210,22 @@ fn measure(expect: &Expect, dir: &Path, other: Option<&Path>) -> Result<f64, Err
             // A level that one of the runs never reached has no θ.
             if ours.exists() && theirs.exists() { cosine(&ours, &theirs)? } else { f64::NAN }
         }
-        Measure::DirectionError(Exact::Truth) => direction_error(dir)?,
+        Measure::DirectionError(exact) => direction_error(dir, exact)?,
     })
 }
 
-/// ‖θ̂ − w‖ for the exact direction w of the manifest.
-fn direction_error(dir: &Path) -> Result<f64, Error> {
-    let manifest = read_manifest(dir)?.unwrap_or_default();
-    let list = manifest["data"]["truth"]["direction"].as_array().cloned().unwrap_or_default();
-    let exact: Vec<f64> = list.iter().filter_map(|v| v.as_f64()).collect();
+/// ‖θ̂ − ŵ‖ for the exact direction w of the recipe or the manifest.
+fn direction_error(dir: &Path, exact: &Exact) -> Result<f64, Error> {
+    let mut exact = match exact {
+        Exact::Along(w) => w.clone(),
+        Exact::Known(Truth::Truth) => {
+            let manifest = read_manifest(dir)?.unwrap_or_default();
+            let list = manifest["data"]["truth"]["direction"].as_array().cloned().unwrap_or_default();
+            list.iter().filter_map(|v| v.as_f64()).collect::<Vec<_>>()
+        }
+    };
+    let size = norm(&exact);
+    exact.iter_mut().for_each(|w| *w /= size);
     let path = dir.join("theta.safetensors");
     let bytes = fs::read(&path).map_err(|e| Error::io(&path, "read", e))?;
     let mut theta = read_flat(&bytes).map_err(|text| Error::usage(format!("{}: {text}", path.display())))?;

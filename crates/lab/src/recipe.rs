@@ -48,6 +48,7 @@ macro_rules! recipes {
 recipes! {
     "quickstart",
     "linear-margin",
+    "steepest-linear",
     "rings",
     "mnist-3-6",
     "honesty/relu",

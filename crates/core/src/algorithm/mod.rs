@@ -9,10 +9,12 @@ use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
 mod bundle;
 mod flow;
 mod members;
+mod prgd;
 mod stepped;
 
 pub use bundle::Bundle;
 pub use flow::{Flow, Tableau};
+pub use prgd::Prgd;
 pub use stepped::Stepped;
 
 /// The direction an algorithm follows where it is not a single gradient, for probes.
@@ -90,5 +92,6 @@ crate::catalogue! {
         "stepped" => Stepped,
         "bundle" => Bundle,
         "flow" => Flow,
+        "prgd" => Prgd,
     }
 }

@@ -35,6 +35,10 @@ impl Norm for L1 {
         largest
     }
 
+    fn dual(&self, g: &[f64], _: &Layout) -> f64 {
+        g.iter().fold(0.0, |m, g| g.abs().max(m))
+    }
+
     /// ∂½‖v‖₁² = ‖v‖₁·{k : k_j = sign v_j on the support, |k_j| ≤ 1 off it}. Entries up to `within`·‖v‖₁ in sum count as
     /// off the support, the smallest first.
     fn subgradient(&self, v: &[f64], layout: &Layout, target: &[f64], within: f64, k: &mut [f64]) {

@@ -30,6 +30,10 @@ impl Norm for L2 {
         dual
     }
 
+    fn dual(&self, g: &[f64], _: &Layout) -> f64 {
+        norm(g)
+    }
+
     /// ½‖v‖₂² is smooth: its gradient is v.
     fn subgradient(&self, v: &[f64], _: &Layout, _target: &[f64], _within: f64, k: &mut [f64]) {
         k.copy_from_slice(v);

@@ -29,6 +29,10 @@ impl Norm for Linf {
         compensated_sum(g.iter().map(|g| g.abs()))
     }
 
+    fn dual(&self, g: &[f64], _: &Layout) -> f64 {
+        compensated_sum(g.iter().map(|g| g.abs()))
+    }
+
     /// ∂½‖v‖∞² = ‖v‖∞·conv{sign(v_j) e_j : |v_j| = ‖v‖∞}; entries of at least (1 − `within`)‖v‖∞ count as largest. The
     /// nearest point is a projection on the simplex.
     fn subgradient(&self, v: &[f64], layout: &Layout, target: &[f64], within: f64, k: &mut [f64]) {

@@ -5,13 +5,25 @@ use std::fmt::Debug;
 use crate::numeric::{compensated_sum, distance, norm};
 use crate::{Invalid, Layout};
 
+mod blockwise;
+mod faces;
+mod frobenius_max;
 mod l1;
 mod l2;
 mod linf;
+mod lp;
+mod matrix;
+mod nuclear;
+mod spectral;
 
+pub use blockwise::{Blockwise, Combine};
+pub use frobenius_max::FrobeniusMax;
 pub use l1::L1;
 pub use l2::L2;
 pub use linf::Linf;
+pub use lp::Lp;
+pub use nuclear::Nuclear;
+pub use spectral::Spectral;
 
 /// A norm: its value, and the linear minimisation oracle.
 ///
@@ -76,6 +88,11 @@ crate::catalogue! {
         "l2" => L2,
         "l1" => L1,
         "linf" => Linf,
+        "lp" => Lp,
+        "spectral" => Spectral,
+        "nuclear" => Nuclear,
+        "blockwise" => Blockwise,
+        "frobenius-max" => FrobeniusMax,
     }
 }
 

@@ -4,30 +4,36 @@
 //! never lowers after separation (Lyu & Li 2020, Theorem 4.1). The smoothed margin uses the *sum* whatever the spec's
 //! reduction: with a mean it is off by ln n/ρ^L.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Probe, Row, Snapshot, needs_degree};
 use crate::Invalid;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, LYU_LI_2020, TSILIVIS_2024};
-use crate::norm::{AnyNorm, L1, Linf};
+use crate::norm::{AnyNorm, L1, Linf, Norm};
 use crate::numeric::norm;
 
 /// `q_min`, `margin` = q_min/ρ^L, `margin_product` = q_min/Π‖W_i‖_F^{k_i} (NaN where blocks have no degree),
 /// `smooth_margin` = ℓ⁻¹(𝓛_sum)/ρ^L (Lyu & Li, eq. 3), `smooth_margin_product` with the product of block norms below (their
-/// eq. 5), `margin_linf`, `smooth_margin_linf` and so for `l1` (Tsilivis et al.'s smooth margins of other geometries) (named by the norm that divides: Tsilivis' γ₁ and γ_∞), and `support`,
-/// the number of constraints within `within`·|q_min| of q_min. Models of order M use M for L.
+/// eq. 5), `margin_linf`, `smooth_margin_linf` and so for `l1` (Tsilivis et al.'s smooth margins of other geometries; named
+/// by the norm that divides, there by its dual: γ₁ and γ_∞) and the algorithm's own norms, and `support`, the number of
+/// constraints within `within`·|q_min| of q_min. Models of order M use M for L.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Margin {
     /// Relative width of the support band, 0.01 by default.
     #[serde(default = "hundredth")]
     pub within: f64,
-    /// Norms whose margins are measured besides ℓ2; `l1` and `linf` by default.
+    /// Norms whose margins are measured besides ℓ2 and the algorithm's own; `l1` and `linf` by default.
     #[serde(default = "others")]
     pub norms: Vec<AnyNorm>,
     #[serde(skip)]
     degree: f64,
+    /// Column suffix and norm, the listed ones first.
+    #[serde(skip)]
+    measured: Vec<(String, Arc<dyn Norm>)>,
 }
 
 fn hundredth() -> f64 {
@@ -47,8 +53,34 @@ impl Probe for Margin {
         let fixed =
             ["q_min", "margin", "margin_product", "smooth_margin", "smooth_margin_product", "support"];
         let mut columns = fixed.map(String::from).to_vec();
-        for norm in &self.norms {
-            let column = norm.build().column();
+        self.measured.clear();
+        let layout = context.problem.model.layout();
+        for (k, norm) in self.norms.iter().enumerate() {
+            let (at, norm) = (format!("norms[{k}]"), norm.build());
+            norm.check(layout).map_err(|e| {
+                Invalid::new(
+                    if e.field.is_empty() { at.clone() } else { format!("{at}.{}", e.field) },
+                    e.message,
+                )
+            })?;
+            let column = norm.column();
+            if self.measured.iter().any(|(known, _)| *known == column) {
+                let text = format!(
+                    "a second norm with the column margin_{column}; take one out, or give a blockwise norm its own `name`"
+                );
+                return Err(Invalid::new(at, text));
+            }
+            self.measured.push((column, norm.into()));
+        }
+        for norm in &context.norms {
+            // The algorithm has checked its own norms. ℓ2 is `margin` itself.
+            let norm = norm.build();
+            let column = norm.column();
+            if column != "l2" && self.measured.iter().all(|(known, _)| *known != column) {
+                self.measured.push((column, norm.into()));
+            }
+        }
+        for (column, _) in &self.measured {
             columns.extend([format!("margin_{column}"), format!("smooth_margin_{column}")]);
         }
         Ok(columns)
@@ -78,12 +110,10 @@ impl Probe for Margin {
         row.put("smooth_margin_product", smooth / product);
         let band = q_min + self.within * q_min.abs();
         row.put("support", at.constraints().iter().filter(|c| c.value <= band).count() as f64);
-        for norm in &self.norms {
-            let norm = norm.build();
-            let size = norm.of(at.theta, layout);
-            let height = size.powf(self.degree);
-            row.put(&format!("margin_{}", norm.column()), q_min / height);
-            row.put(&format!("smooth_margin_{}", norm.column()), smooth / height);
+        for (column, norm) in &self.measured {
+            let height = norm.of(at.theta, layout).powf(self.degree);
+            row.put(&format!("margin_{column}"), q_min / height);
+            row.put(&format!("smooth_margin_{column}"), smooth / height);
         }
     }
 }

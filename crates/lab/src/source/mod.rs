@@ -79,6 +79,10 @@ pub struct Truth {
     pub margin_l2: Option<f64>,
     /// The unit w that attains it.
     pub direction: Option<Vec<f64>>,
+    /// The same over ‖w‖₁ = 1, attained along `direction` too where it is given.
+    pub margin_l1: Option<f64>,
+    /// The same over ‖w‖_∞ = 1, attained along `direction` too where it is given.
+    pub margin_linf: Option<f64>,
     /// γ_gl: the same maximum over two-layer ReLU networks with ‖α‖₁ ≤ 1 and unit inner weights.
     pub margin_global: Option<f64>,
     /// A number that γ_gl is at least, where γ_gl itself is not known.

@@ -105,6 +105,7 @@ impl Kind for Orthogonal {
             margin_global: Some(global),
             margin_global_lower: Some(global),
             note: "closed form; every example is a support vector".into(),
+            ..Truth::default()
         };
         let labels = (0..n).map(|i| (i % 2) as u32).collect();
         Ok(Loaded::synthetic(vectors(inputs, labels, signs(), dim)?, None, truth))

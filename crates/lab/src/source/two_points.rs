@@ -94,6 +94,7 @@ impl TwoPoints {
             margin_global: global,
             margin_global_lower: global,
             note: note.into(),
+            ..Truth::default()
         }
     }
 }
