@@ -31,7 +31,7 @@ pub struct Stepped {
     #[serde(default)]
     pub batch: Batches,
     #[serde(skip)]
-    running: Option<Running>,
+    running: Option<Box<Running>>,
 }
 
 #[derive(Debug)]
@@ -213,7 +213,7 @@ impl Algorithm for Stepped {
         let within = |e: Invalid| Invalid::new(format!("descent.{}", e.field), e.message);
         descent.begin(layout).map_err(within)?;
         let norm = built(&descent.norm(), layout).map_err(within)?;
-        self.running = Some(Running {
+        self.running = Some(Box::new(Running {
             descent,
             norm,
             pace,
@@ -223,7 +223,7 @@ impl Algorithm for Stepped {
             refused: 0,
             fallbacks: 0,
             epochs_refused: 0,
-        });
+        }));
         Ok(())
     }
 
