@@ -42,4 +42,18 @@ cites! {
     DORMAND_PRINCE_1980 "dormand-prince-1980" "J. R. Dormand, P. J. Prince. A Family of Embedded Runge-Kutta Formulae. J. Computational and Applied Mathematics 6, 1980.";
     HE_2015 "he-2015" "K. He, X. Zhang, S. Ren, J. Sun. Delving Deep into Rectifiers. ICCV 2015.";
     LECUN_1998 "lecun-1998" "Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller. Efficient BackProp. 1998.";
+    POLYAK_1964 "polyak-1964" "B. T. Polyak. Some Methods of Speeding up the Convergence of Iteration Methods. USSR Computational Mathematics and Mathematical Physics 4(5), 1964.";
+    SUTSKEVER_2013 "sutskever-2013" "I. Sutskever, J. Martens, G. Dahl, G. Hinton. On the Importance of Initialization and Momentum in Deep Learning. ICML 2013.";
+    BERNSTEIN_2018 "bernstein-2018" "J. Bernstein, Y.-X. Wang, K. Azizzadenesheli, A. Anandkumar. signSGD: Compressed Optimisation for Non-Convex Problems. ICML 2018, arXiv 1802.04434.";
+    KINGMA_BA_2015 "kingma-ba-2015" "D. P. Kingma, J. Ba. Adam: A Method for Stochastic Optimization. ICLR 2015, arXiv 1412.6980.";
+    LOSHCHILOV_HUTTER_2019 "loshchilov-hutter-2019" "I. Loshchilov, F. Hutter. Decoupled Weight Decay Regularization. ICLR 2019, arXiv 1711.05101.";
+    WANG_2021 "wang-2021" "B. Wang, Q. Meng, W. Chen, T.-Y. Liu. The Implicit Bias for Adaptive Optimization Algorithms on Homogeneous Neural Networks. ICML 2021, arXiv 2012.06244.";
+    ZHANG_2024 "zhang-2024" "C. Zhang, D. Zou, Y. Cao. The Implicit Bias of Adam on Separable Data. NeurIPS 2024, arXiv 2406.10650.";
+    TIELEMAN_HINTON_2012 "tieleman-hinton-2012" "T. Tieleman, G. Hinton. Lecture 6.5: RMSprop. Neural Networks for Machine Learning, 2012.";
+    GRAVES_2013 "graves-2013" "A. Graves. Generating Sequences with Recurrent Neural Networks. 2013, arXiv 1308.0850.";
+    DUCHI_2011 "duchi-2011" "J. Duchi, E. Hazan, Y. Singer. Adaptive Subgradient Methods for Online Learning and Stochastic Optimization. JMLR 12, 2011.";
+    CHEN_2023 "chen-2023" "X. Chen et al. Symbolic Discovery of Optimization Algorithms. NeurIPS 2023, arXiv 2302.06675.";
+    GUPTA_2018 "gupta-2018" "V. Gupta, T. Koren, Y. Singer. Shampoo: Preconditioned Stochastic Tensor Optimization. ICML 2018, arXiv 1802.09568.";
+    JORDAN_2024 "jordan-2024" "K. Jordan et al. Muon: An Optimizer for Hidden Layers in Neural Networks. 2024, kellerjordan.github.io/posts/muon.";
+    LIU_2025 "liu-2025" "J. Liu et al. Muon is Scalable for LLM Training. 2025, arXiv 2502.16982.";
 }

@@ -68,6 +68,7 @@ pub mod catalogue;
 pub mod cite;
 pub mod descent;
 pub mod loss;
+pub mod matrix;
 pub mod model;
 pub mod norm;
 pub mod numeric;

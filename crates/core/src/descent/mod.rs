@@ -4,8 +4,32 @@ use std::fmt::Debug;
 
 use crate::{Breakdown, Frame, Invalid, Layout, State};
 
+mod adagrad;
+mod adam;
+mod buffer;
+mod far;
+mod lion;
+mod memory;
+mod momentum;
+mod muon;
+mod normalized;
+mod orthogonalize;
+mod rmsprop;
+mod settings;
+mod shampoo;
+mod side;
 mod steepest;
+mod sweep;
 
+pub use adagrad::Adagrad;
+pub use adam::Adam;
+pub use lion::Lion;
+pub use momentum::Momentum;
+pub use muon::{Muon, Scale};
+pub use normalized::{Coordinate, Normalized, Sign, Signum};
+pub use orthogonalize::{AnyOrthogonalize, NewtonSchulz, Orthogonalize, Svd};
+pub use rmsprop::Rmsprop;
+pub use shampoo::{Shampoo, Vectors};
 pub use steepest::Steepest;
 
 /// Where a step starts.
@@ -80,6 +104,17 @@ crate::catalogue! {
     /// The descent of a spec.
     pub AnyDescent: Descent, "descent" {
         "steepest" => Steepest,
+        "momentum" => Momentum,
+        "normalized" => Normalized,
+        "sign" => Sign,
+        "signum" => Signum,
+        "coordinate" => Coordinate,
+        "adam" => Adam,
+        "rmsprop" => Rmsprop,
+        "adagrad" => Adagrad,
+        "lion" => Lion,
+        "shampoo" => Shampoo,
+        "muon" => Muon,
     }
 }
 
@@ -100,6 +135,12 @@ pub(crate) fn built(
         field => Invalid::new(format!("norm.{field}"), e.message),
     })?;
     Ok(built.into())
+}
+
+/// The norm whose steepest descent Muon and Shampoo are: the largest of the blocks' norms, spectral for matrices and
+/// `vectors` for the rest. Until the catalogue of norms has that mix, l2 stands for it here.
+pub(crate) fn spectral_mix(_vectors: &crate::norm::AnyNorm) -> crate::norm::AnyNorm {
+    crate::norm::L2 {}.into()
 }
 
 /// What a descent says when a norm's matrix kernel gave no answer.
