@@ -47,7 +47,6 @@ cites! {
     BERNSTEIN_2018 "bernstein-2018" "J. Bernstein, Y.-X. Wang, K. Azizzadenesheli, A. Anandkumar. signSGD: Compressed Optimisation for Non-Convex Problems. ICML 2018, arXiv 1802.04434.";
     KINGMA_BA_2015 "kingma-ba-2015" "D. P. Kingma, J. Ba. Adam: A Method for Stochastic Optimization. ICLR 2015, arXiv 1412.6980.";
     LOSHCHILOV_HUTTER_2019 "loshchilov-hutter-2019" "I. Loshchilov, F. Hutter. Decoupled Weight Decay Regularization. ICLR 2019, arXiv 1711.05101.";
-    WANG_2021 "wang-2021" "B. Wang, Q. Meng, W. Chen, T.-Y. Liu. The Implicit Bias for Adaptive Optimization Algorithms on Homogeneous Neural Networks. ICML 2021, arXiv 2012.06244.";
     ZHANG_2024 "zhang-2024" "C. Zhang, D. Zou, Y. Cao. The Implicit Bias of Adam on Separable Data. NeurIPS 2024, arXiv 2406.10650.";
     TIELEMAN_HINTON_2012 "tieleman-hinton-2012" "T. Tieleman, G. Hinton. Lecture 6.5: RMSprop. Neural Networks for Machine Learning, 2012.";
     GRAVES_2013 "graves-2013" "A. Graves. Generating Sequences with Recurrent Neural Networks. 2013, arXiv 1308.0850.";

@@ -1,49 +1,167 @@
 //! Small dense matrices: singular values, polar factors, powers of symmetric matrices.
 //!
-//! Matrices are row-major slices, as blocks of θ are. The kernels are faer's, built without its thread pool: one thread,
-//! so the bytes do not depend on the machine's number of them. What goes in is first scaled by a power of two to a largest
-//! entry between 1 and 2, so that results do not depend on the size of a matrix, down to 1e-300.
+//! Matrices are row-major slices, as blocks of θ are. The kernels are faer's on one thread, so the bytes do not depend on
+//! the machine's number of them. What is decomposed is first scaled by ±2^k to a largest entry between 1 and 2, so that
+//! results do not depend on the size of a matrix, down to 1e-300, and what is computed for −A is minus what is computed for
+//! A, bit by bit. A matrix of one row or one column needs no decomposition.
 
-use faer::{Mat, MatRef, Side};
+use faer::diag::Diag;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
+use faer::linalg::matmul::matmul;
+use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 
+use crate::numeric::norm;
 use crate::power_of_two;
 
-/// A = 2^exponent·U·diag(s)·Vᵀ with s falling, thin.
+/// A = sign·2^exponent·U diag(sigma) Vᵀ, thin: min(rows, cols) columns in U and V, sigma falling.
 #[derive(Clone, Debug)]
 pub struct Svd {
-    /// Singular values, over 2^exponent: the largest entry of the scaled matrix is between 1 and 2.
-    pub s: Vec<f64>,
+    /// Singular values over 2^exponent: the largest entry of the scaled matrix is between 1 and 2.
+    pub sigma: Vec<f64>,
     /// The power of two that was taken out.
     pub exponent: i64,
+    /// The sign of the first of the largest entries.
+    sign: f64,
     u: Mat<f64>,
     v: Mat<f64>,
 }
 
 impl Svd {
-    /// Decomposes a row-major rows × cols matrix. None where the kernel fails, or an entry is not finite.
+    /// Decomposes a rows × cols matrix. None where the kernel fails, or an entry is not finite.
     pub fn of(a: &[f64], rows: usize, cols: usize) -> Option<Svd> {
         assert_eq!(a.len(), rows * cols, "a matrix of another size");
-        let (scaled, exponent) = levelled(a)?;
-        let svd = MatRef::from_row_major_slice(&scaled, rows, cols).thin_svd().ok()?;
-        let s = svd.S().column_vector().iter().copied().collect();
-        Some(Svd { s, exponent, u: svd.U().to_owned(), v: svd.V().to_owned() })
+        let (a, exponent, sign) = upright(a)?;
+        let r = rows.min(cols);
+        let mut found =
+            Svd { sigma: vec![0.0; r], exponent, sign, u: Mat::zeros(rows, r), v: Mat::zeros(cols, r) };
+        if r == 0 || a.iter().all(|x| *x == 0.0) {
+            return Some(found);
+        }
+        if r == 1 {
+            let size = norm(&a);
+            found.sigma[0] = size;
+            let (one, other) =
+                if rows == 1 { (&mut found.u, &mut found.v) } else { (&mut found.v, &mut found.u) };
+            one[(0, 0)] = 1.0;
+            a.iter().enumerate().for_each(|(i, x)| other[(i, 0)] = x / size);
+            return Some(found);
+        }
+        let (mut s, thin) = (Diag::zeros(r), ComputeSvdVectors::Thin);
+        let mut memory =
+            MemBuffer::new(svd_scratch::<f64>(rows, cols, thin, thin, Par::Seq, Default::default()));
+        let a = MatRef::from_row_major_slice(&a, rows, cols);
+        let (u, v) = (Some(found.u.as_mut()), Some(found.v.as_mut()));
+        svd(a, s.as_mut(), u, v, Par::Seq, MemStack::new(&mut memory), Default::default()).ok()?;
+        found.sigma.iter_mut().zip(s.column_vector().iter()).for_each(|(to, s)| *to = *s);
+        Some(found)
     }
 
     /// How many singular values are above rounding: max(rows, cols)·2⁻⁵² of the largest.
     pub fn rank(&self) -> usize {
-        let floor = self.u.nrows().max(self.v.nrows()) as f64 * f64::EPSILON * self.s.first().unwrap_or(&0.0);
-        self.s.iter().take_while(|s| **s > floor).count()
+        let floor = rounding(self.u.nrows(), self.v.nrows()) * self.sigma.first().unwrap_or(&0.0);
+        self.sigma.iter().take_while(|s| **s > floor).count()
     }
 
-    /// Writes Σ_i values_i u_i v_iᵀ over as many values as there are.
-    pub fn compose(&self, values: &[f64], out: &mut [f64]) {
-        let (rows, cols) = (self.u.nrows(), self.v.nrows());
-        assert_eq!(out.len(), rows * cols, "a matrix of another size");
-        let k = values.len();
-        let left = Mat::from_fn(rows, k, |i, j| self.u[(i, j)] * values[j]);
-        let product = left * self.v.as_ref().subcols(0, k).transpose();
-        write(product.as_ref(), out);
+    /// The singular values of A itself.
+    pub fn values(&self) -> impl Iterator<Item = f64> + '_ {
+        self.sigma.iter().map(|s| unscaled(*s, self.exponent))
     }
+
+    /// Adds Σ_i weights_i u_i v_iᵀ·sign over as many pairs as there are weights.
+    pub fn add(&self, weights: &[f64], block: &mut [f64]) {
+        let count = weights.len();
+        let left = Mat::from_fn(self.u.nrows(), count, |i, k| self.u[(i, k)] * weights[k] * self.sign);
+        self.add_product(left.as_ref(), count, block);
+    }
+
+    /// Adds c·sign·U S Vᵀ over the leading pairs, S of their number.
+    pub(crate) fn add_congruence(&self, s: &Mat<f64>, c: f64, block: &mut [f64]) {
+        let count = s.nrows();
+        let mut left = Mat::zeros(self.u.nrows(), count);
+        let u = self.u.as_ref().subcols(0, count);
+        matmul(left.as_mut(), Accum::Replace, u, s.as_ref(), c * self.sign, Par::Seq);
+        self.add_product(left.as_ref(), count, block);
+    }
+
+    fn add_product(&self, left: MatRef<'_, f64>, count: usize, block: &mut [f64]) {
+        let out = MatMut::from_row_major_slice_mut(block, self.u.nrows(), self.v.nrows());
+        let right = self.v.as_ref().subcols(0, count).transpose();
+        matmul(out, Accum::Add, left, right, 1.0, Par::Seq);
+    }
+
+    /// sign·Uᵀ T V over the first `count` pairs: T in the basis of the leading singular pairs of A.
+    pub(crate) fn project(&self, count: usize, target: &[f64]) -> Mat<f64> {
+        let t = MatRef::from_row_major_slice(target, self.u.nrows(), self.v.nrows());
+        let mut tv = Mat::zeros(t.nrows(), count);
+        matmul(tv.as_mut(), Accum::Replace, t, self.v.as_ref().subcols(0, count), 1.0, Par::Seq);
+        let mut out = Mat::zeros(count, count);
+        let u = self.u.as_ref().subcols(0, count).transpose();
+        matmul(out.as_mut(), Accum::Replace, u, tv.as_ref(), self.sign, Par::Seq);
+        out
+    }
+
+    /// Takes from a block what lies in the leading `count` left or right singular directions: (I − UUᵀ) T (I − VVᵀ).
+    pub(crate) fn remove_leading(&self, count: usize, block: &mut [f64]) {
+        let (rows, cols) = (self.u.nrows(), self.v.nrows());
+        for k in 0..count {
+            for j in 0..cols {
+                let along: f64 = (0..rows).map(|i| self.u[(i, k)] * block[i * cols + j]).sum();
+                (0..rows).for_each(|i| block[i * cols + j] -= along * self.u[(i, k)]);
+            }
+            for row in block.chunks_exact_mut(cols) {
+                let along: f64 = row.iter().enumerate().map(|(j, x)| x * self.v[(j, k)]).sum();
+                row.iter_mut().enumerate().for_each(|(j, x)| *x -= along * self.v[(j, k)]);
+            }
+        }
+    }
+}
+
+/// The singular values of a rows × cols matrix, falling, without vectors; None where the kernel fails.
+pub fn singular_values(a: &[f64], rows: usize, cols: usize) -> Option<Vec<f64>> {
+    assert_eq!(a.len(), rows * cols, "a matrix of another size");
+    let (a, exponent, _) = upright(a)?;
+    let r = rows.min(cols);
+    if r <= 1 || a.iter().all(|x| *x == 0.0) {
+        return Some(vec![unscaled(norm(&a), exponent); r]);
+    }
+    let (mut s, none) = (Diag::zeros(r), ComputeSvdVectors::No);
+    let mut memory = MemBuffer::new(svd_scratch::<f64>(rows, cols, none, none, Par::Seq, Default::default()));
+    let a = MatRef::from_row_major_slice(&a, rows, cols);
+    svd(a, s.as_mut(), None, None, Par::Seq, MemStack::new(&mut memory), Default::default()).ok()?;
+    Some(s.column_vector().iter().map(|s| unscaled(*s, exponent)).collect())
+}
+
+/// max(rows, cols)·2⁻⁵²: the relative rounding of a decomposition.
+pub(crate) fn rounding(rows: usize, cols: usize) -> f64 {
+    rows.max(cols) as f64 * f64::EPSILON
+}
+
+/// Eigenvalues, rising, and eigenvectors of a symmetric matrix; None where the kernel fails.
+pub(crate) fn eigen(a: MatRef<'_, f64>) -> Option<(Vec<f64>, Mat<f64>)> {
+    let n = a.nrows();
+    let (mut s, mut u) = (Diag::zeros(n), Mat::zeros(n, n));
+    let yes = ComputeEigenvectors::Yes;
+    let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<f64>(n, yes, Par::Seq, Default::default()));
+    let stack = MemStack::new(&mut memory);
+    self_adjoint_evd(a, s.as_mut(), Some(u.as_mut()), Par::Seq, stack, Default::default()).ok()?;
+    Some((s.column_vector().iter().copied().collect(), u))
+}
+
+/// s·2^exponent, rounded once: two factors, because 2^{1074} is beyond f64.
+fn unscaled(s: f64, exponent: i64) -> f64 {
+    let half = exponent / 2;
+    s * power_of_two(half) * power_of_two(exponent - half)
+}
+
+/// A copy over ±2^exponent whose first largest entry is between 1 and 2, the exponent and the sign.
+fn upright(a: &[f64]) -> Option<(Vec<f64>, i64, f64)> {
+    let (mut scaled, exponent) = levelled(a)?;
+    let largest = scaled.iter().fold(0.0f64, |m, x| if x.abs() > m.abs() { *x } else { m });
+    let sign = if largest < 0.0 { -1.0 } else { 1.0 };
+    crate::numeric::scale(sign, &mut scaled);
+    Some((scaled, exponent, sign))
 }
 
 /// Writes the polar factor UVᵀ of A = UΣVᵀ and returns the nuclear norm Σ_i σ_i.
@@ -68,40 +186,52 @@ impl Svd {
 /// ```
 pub fn polar(a: &[f64], rows: usize, cols: usize, out: &mut [f64]) -> Option<f64> {
     let svd = Svd::of(a, rows, cols)?;
-    svd.compose(&vec![1.0; svd.rank()], out);
-    let half = svd.exponent / 2;
-    Some(svd.s.iter().sum::<f64>() * power_of_two(half) * power_of_two(svd.exponent - half))
+    out.fill(0.0);
+    svd.add(&vec![1.0; svd.rank()], out);
+    Some(unscaled(svd.sigma.iter().sum(), svd.exponent))
 }
 
-/// Writes M^p for a symmetric n × n matrix M ⪰ 0. Eigenvalues up to n·2⁻⁵² of the largest count as 0, and 0^p as 0:
-/// for p < 0 this is the power of the pseudo-inverse. None where the decomposition does not converge.
+/// M^p for a symmetric n × n matrix M ⪰ 0. Eigenvalues up to n·2⁻⁵² of the largest count as 0, and 0^p as 0: for p < 0
+/// this is the power of the pseudo-inverse. None where the decomposition does not converge.
+///
+/// Rows without an entry off the diagonal (inputs that are never lit) are eigenvectors and need no decomposition: the cost is
+/// cubic in the number of the others.
 pub fn symmetric_power(m: &[f64], n: usize, p: f64) -> Option<Vec<f64>> {
-    let eigen = MatRef::from_row_major_slice(m, n, n).self_adjoint_eigen(Side::Lower).ok()?;
-    let (q, values) = (eigen.U(), eigen.S().column_vector());
-    let floor = n as f64 * f64::EPSILON * values.iter().fold(0.0, |m: f64, x| m.max(*x));
-    let powers: Vec<f64> = values.iter().map(|x| if *x > floor { x.powf(p) } else { 0.0 }).collect();
-    let left = Mat::from_fn(n, n, |i, j| q[(i, j)] * powers[j]);
+    let coupled = |i: &usize| (0..n).any(|j| j != *i && m[i * n + j] != 0.0);
+    let inner: Vec<usize> = (0..n).filter(coupled).collect();
+    let (values, q) =
+        eigen(Mat::from_fn(inner.len(), inner.len(), |a, b| m[inner[a] * n + inner[b]]).as_ref())?;
+    let largest = (0..n).map(|i| m[i * n + i]).chain(values.iter().copied()).fold(0.0, f64::max);
+    let floor = n as f64 * f64::EPSILON * largest;
+    let power = |x: f64| if x > floor { x.powf(p) } else { 0.0 };
+    let powers: Vec<f64> = values.iter().map(|x| power(*x)).collect();
+    let left = Mat::from_fn(inner.len(), inner.len(), |i, j| q[(i, j)] * powers[j]);
+    let mut whole = Mat::zeros(inner.len(), inner.len());
+    matmul(whole.as_mut(), Accum::Replace, left.as_ref(), q.transpose(), 1.0, Par::Seq);
     let mut out = vec![0.0; n * n];
-    write((left * q.transpose()).as_ref(), &mut out);
+    (0..n).for_each(|i| out[i * n + i] = power(m[i * n + i]));
+    for (a, i) in inner.iter().enumerate() {
+        inner.iter().enumerate().for_each(|(b, j)| out[i * n + j] = whole[(a, b)]);
+    }
     Some(out)
 }
 
 /// a·b for row-major a (m × k) and b (k × n).
 pub(crate) fn product(a: &[f64], b: &[f64], m: usize, k: usize, n: usize) -> Vec<f64> {
     let mut out = vec![0.0; m * n];
-    let c = MatRef::from_row_major_slice(a, m, k) * MatRef::from_row_major_slice(b, k, n);
-    write(c.as_ref(), &mut out);
+    let (a, b) = (MatRef::from_row_major_slice(a, m, k), MatRef::from_row_major_slice(b, k, n));
+    matmul(MatMut::from_row_major_slice_mut(&mut out, m, n), Accum::Replace, a, b, 1.0, Par::Seq);
     out
 }
 
 /// a·aᵀ for row-major a (m × k), symmetric to the last bit.
 pub(crate) fn gram(a: &[f64], m: usize, k: usize) -> Vec<f64> {
-    let a = MatRef::from_row_major_slice(a, m, k);
-    let c = a * a.transpose();
     let mut out = vec![0.0; m * m];
+    let a = MatRef::from_row_major_slice(a, m, k);
+    matmul(MatMut::from_row_major_slice_mut(&mut out, m, m), Accum::Replace, a, a.transpose(), 1.0, Par::Seq);
     for i in 0..m {
-        for j in 0..=i {
-            (out[i * m + j], out[j * m + i]) = (c[(i, j)], c[(i, j)]);
+        for j in 0..i {
+            out[j * m + i] = out[i * m + j];
         }
     }
     out
@@ -130,12 +260,6 @@ pub(crate) fn levelled(a: &[f64]) -> Option<(Vec<f64>, i64)> {
     let half = -exponent / 2;
     let (first, second) = (power_of_two(half), power_of_two(-exponent - half));
     Some((a.iter().map(|x| x * first * second).collect(), exponent))
-}
-
-fn write(m: MatRef<'_, f64>, out: &mut [f64]) {
-    for (i, row) in out.chunks_exact_mut(m.ncols().max(1)).enumerate() {
-        row.iter_mut().enumerate().for_each(|(j, x)| *x = m[(i, j)]);
-    }
 }
 
 #[cfg(test)]
@@ -191,6 +315,29 @@ mod tests {
         let four = product(&product(&root, &root, 2, 2, 2), &product(&root, &root, 2, 2, 2), 2, 2, 2);
         let identity = product(&four, &m, 2, 2, 2);
         [1.0, 0.0, 0.0, 1.0].iter().zip(identity).for_each(|(a, b)| assert!((a - b).abs() < 1e-14));
+        // Rows of their own beside a coupled pair, one of them 0.
+        let m = [4.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 2.0];
+        let inverse = symmetric_power(&m, 4, -1.0).unwrap();
+        let third = 1.0 / 3.0;
+        let expected = [
+            0.25,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            2.0 * third,
+            0.0,
+            -third,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            -third,
+            0.0,
+            2.0 * third,
+        ];
+        expected.iter().zip(inverse).for_each(|(a, b)| assert!((a - b).abs() < 1e-15, "{a} {b}"));
         // A singular matrix: the pseudo-inverse.
         let m = [1.0, 1.0, 1.0, 1.0];
         let inverse = symmetric_power(&m, 2, -1.0).unwrap();

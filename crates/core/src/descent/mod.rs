@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use crate::norm::{AnyNorm, Blockwise, Combine, Spectral};
 use crate::{Breakdown, Frame, Invalid, Layout, State};
 
 mod adagrad;
@@ -77,7 +78,7 @@ pub trait Descent: Send + Sync + Debug {
     /// When a matrix kernel fails.
     fn direction(&mut self, at: &Place<'_>, d: &mut [f64]) -> Result<Direction, Breakdown>;
     /// The norm whose steepest descent this is, or tends to; its margin is the algorithm's own.
-    fn norm(&self) -> crate::norm::AnyNorm;
+    fn norm(&self) -> AnyNorm;
     /// The factor λ of a decoupled weight decay θ ← θ − η λ θ; 0 without one.
     fn weight_decay(&self) -> f64 {
         0.0
@@ -126,7 +127,7 @@ impl Default for AnyDescent {
 
 /// A norm built and checked, for a descent's `begin`.
 pub(crate) fn built(
-    norm: &crate::norm::AnyNorm,
+    norm: &AnyNorm,
     layout: &Layout,
 ) -> Result<std::sync::Arc<dyn crate::norm::Norm>, Invalid> {
     let built = norm.build();
@@ -137,10 +138,11 @@ pub(crate) fn built(
     Ok(built.into())
 }
 
-/// The norm whose steepest descent Muon and Shampoo are: the largest of the blocks' norms, spectral for matrices and
-/// `vectors` for the rest. Until the catalogue of norms has that mix, l2 stands for it here.
-pub(crate) fn spectral_mix(_vectors: &crate::norm::AnyNorm) -> crate::norm::AnyNorm {
-    crate::norm::L2 {}.into()
+/// The norm that matrix methods descend in: the largest singular value of the matrices, `vectors` of the other blocks, and
+/// the largest of all these.
+pub(crate) fn spectral_mix(vectors: &AnyNorm) -> AnyNorm {
+    let mix = Blockwise::new(Combine::Max, Spectral {}.into());
+    Blockwise { vectors: Box::new(vectors.clone()), ..mix }.into()
 }
 
 /// What a descent says when a norm's matrix kernel gave no answer.

@@ -148,20 +148,20 @@ impl Shampoo {
         let power = if sequential { (1.0 - 2.0 * e) * (1.0 - 2.0 * e) } else { 1.0 - 4.0 * e };
         let mut out = vec![0.0; block.len()];
         if self.epsilon == 0.0 && power == 0.0 {
-            svd.compose(&vec![1.0; rank], &mut out);
+            svd.add(&vec![1.0; rank], &mut out);
             return Ok(out.into_iter().map(Far::of).collect());
         }
         let epsilon = Far::from(Frame::number(self.epsilon));
         let damped = |s: Far, e: f64| s.mul(s.mul(s).add(epsilon).powf(-e));
         let size = Far::two_to(svd.exponent).mul(at.frame.into());
-        let values = svd.s[..rank].iter().map(|s| {
+        let values = svd.sigma[..rank].iter().map(|s| {
             let s = Far::of(*s).mul(size);
             if sequential { damped(damped(s, e), e) } else { damped(s, 2.0 * e) }
         });
         let values: Vec<Far> = values.collect();
         let top = values.iter().filter(|v| v.x != 0.0).map(|v| v.exponent()).max().unwrap_or(0);
         let scaled: Vec<f64> = values.iter().map(|v| v.times_power(-top)).collect();
-        svd.compose(&scaled, &mut out);
+        svd.add(&scaled, &mut out);
         Ok(out.into_iter().map(|x| Far::of(x).mul(Far::two_to(top))).collect())
     }
 

@@ -10,9 +10,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Norm;
-use super::matrix::{Svd, decompose, decompose_all, only_matrices, over_blocks};
+use super::matrix::{decompose_all, only_matrices, over_blocks};
 use crate::catalogue::Entry;
 use crate::cite::{Cite, GUNASEKAR_2018, TSILIVIS_2024};
+use crate::matrix::Svd;
 use crate::numeric::compensated_sum;
 use crate::{Invalid, Layout};
 
@@ -40,7 +41,7 @@ impl Norm for Nuclear {
             }
         }
         if let Some((block, svd)) = at {
-            svd.add_polar(1, 1.0, block.of_mut(d));
+            svd.add(&[1.0], block.of_mut(d));
         }
         largest
     }
@@ -77,14 +78,12 @@ impl Norm for Nuclear {
         for ((block, svd), rank) in layout.blocks().iter().zip(&svds).zip(ranks) {
             let mut rest: Vec<f64> = block.of(target).iter().map(|t| t / size).collect();
             svd.remove_leading(rank, &mut rest);
-            let Some(outside) = decompose(&rest, block.rows, block.cols) else { return k.fill(f64::NAN) };
-            let over = outside.values().filter(|s| *s > 1.0).count();
-            let s: Vec<f64> = outside.values().take(over).collect();
-            let cut = faer::Mat::from_fn(over, over, |a, b| if a == b { 1.0 - s[a] } else { 0.0 });
-            outside.add_congruence(&cut, 1.0, &mut rest);
+            let Some(outside) = Svd::of(&rest, block.rows, block.cols) else { return k.fill(f64::NAN) };
+            let cut: Vec<f64> = outside.values().take_while(|s| *s > 1.0).map(|s| 1.0 - s).collect();
+            outside.add(&cut, &mut rest);
             let into = block.of_mut(k);
             into.iter_mut().zip(&rest).for_each(|(k, z)| *k = size * z);
-            svd.add_polar(rank, size, into);
+            svd.add(&vec![size; rank], into);
         }
     }
 

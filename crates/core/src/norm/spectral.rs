@@ -15,9 +15,10 @@ use faer::Mat;
 use serde::{Deserialize, Serialize};
 
 use super::Norm;
-use super::matrix::{Svd, decompose_all, eigen, only_matrices, over_blocks, rounding};
+use super::matrix::{decompose_all, only_matrices, over_blocks};
 use crate::catalogue::Entry;
 use crate::cite::{BERNSTEIN_2024, Cite, TSILIVIS_2024};
+use crate::matrix::{Svd, eigen, rounding};
 use crate::numeric::{compensated_sum, project_on_simplex};
 use crate::{Invalid, Layout};
 
@@ -52,7 +53,7 @@ impl Norm for Spectral {
         d.fill(0.0);
         let Some(svds) = decompose_all(g, layout) else { return f64::NAN };
         for (block, svd) in layout.blocks().iter().zip(&svds) {
-            svd.add_polar(svd.rank(), 1.0, block.of_mut(d));
+            svd.add(&vec![1.0; svd.rank()], block.of_mut(d));
         }
         compensated_sum(svds.iter().flat_map(Svd::values))
     }
@@ -81,7 +82,7 @@ impl Norm for Spectral {
             }
             let t = svd.project(count, block.of(target));
             let symmetric = Mat::from_fn(count, count, |a, b| 0.5 * (t[(a, b)] + t[(b, a)]) / size);
-            let Some((values, vectors)) = eigen(&symmetric) else { return k.fill(f64::NAN) };
+            let Some((values, vectors)) = eigen(symmetric.as_ref()) else { return k.fill(f64::NAN) };
             faces.push((l, values, vectors));
         }
         let mut weights: Vec<f64> = faces.iter().flat_map(|(_, values, _)| values.iter().copied()).collect();
