@@ -91,8 +91,9 @@ fn regions(dir: &Path, spec: &Spec, problem: &Problem) -> Result<Option<Regions>
     let mut levels = Vec::new();
     for (log10_loss, path) in files {
         let Ok(bytes) = fs::read(&path) else { continue };
-        let theta = read_theta(&bytes, problem.model.layout())
+        let stored = read_theta(&bytes, problem.model.stored())
             .map_err(|text| Error::usage(format!("{}: {text}", path.display())))?;
+        let theta = problem.model.select(&stored);
         let Ok(outputs) = problem.outputs(&theta, Rows::new(&grid, 2)) else { continue };
         let k = problem.model.outputs();
         // Binary: f itself. Several classes: the first against the best of the others.
