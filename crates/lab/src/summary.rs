@@ -74,6 +74,12 @@ pub fn table(columns: &Columns, spec: &Spec, manifest: &serde_json::Value) -> Ve
     if flagged > 0 {
         put("looks at which f64 is near its end", flagged.to_string());
     }
+    for (name, count) in manifest["counts"].as_object().into_iter().flatten() {
+        // The columns say these.
+        if !["steps", "epochs", "evaluations"].contains(&name.as_str()) {
+            put(&name.replace(['_', '-'], " "), plain(count.as_f64().unwrap_or(f64::NAN)));
+        }
+    }
     if let Some(seconds) = manifest["seconds"].as_f64() {
         put("seconds in the loop", format!("{seconds:.2}"));
     }
