@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use latephase_core::numeric::norm;
+use latephase_core::numeric::{dot, norm};
 use latephase_core::probe::Row;
 use latephase_lab::Spec;
 use latephase_lab::build::build;
+use latephase_lab::compare::compare;
 use latephase_lab::findings::Columns;
 use latephase_lab::source::Lookup;
 use latephase_lab::stint::{Options, Progress, Unwatched, begin, read_manifest, resume, snapshot_name};
@@ -111,5 +112,23 @@ fn a_block_that_the_model_has_not_is_told_with_its_place() -> Done {
         text.contains("no block or layer `1.weight`; its blocks are `0.weight`, `0.bias`, `2.weight`"),
         "{text}"
     );
+    Ok(())
+}
+
+#[test]
+fn the_angle_between_two_runs_is_that_of_what_was_trained() -> Done {
+    let place = tempfile::tempdir()?;
+    let go = AtomicBool::new(false);
+    let mut thetas = Vec::new();
+    for seed in ["seed=1", "seed=2"] {
+        let dir = place.path().join(seed);
+        begin(&spec(&[seed])?, &dir, options(&go, &mut Unwatched, place.path()))?;
+        thetas.push(read_flat(&fs::read(dir.join("theta.safetensors"))?)?);
+    }
+    let expected = dot(&thetas[0], &thetas[1]) / (norm(&thetas[0]) * norm(&thetas[1]));
+    let found = compare(&place.path().join("seed=1"), &place.path().join("seed=2"))?;
+    let last = found.cosines.last().ok_or("no cosine")?;
+    assert_eq!(last.file, "theta.safetensors");
+    assert!((last.value - expected).abs() < 1e-14, "{} for {expected}", last.value);
     Ok(())
 }
