@@ -114,7 +114,8 @@ Columns are interpolated linearly in ln(-ln L) between the looks on either side 
     /// Run all of a recipe and hold it against the paper.
     #[command(after_help = "Examples:
   latephase recipe quickstart --quick
-  latephase recipe quickstart --out reproduction")]
+  latephase recipe quickstart --out reproduction
+  latephase recipe mine.toml")]
     Recipe(Recipe),
 }
 
@@ -174,7 +175,8 @@ pub struct Stint {
 /// `recipe`.
 #[derive(Debug, Args)]
 pub struct Recipe {
-    /// Its name; `latephase list recipes` shows them.
+    /// Its name, as `latephase list recipes` shows them, or a file with a `[recipe]` table.
+    #[arg(value_name = "RECIPE|FILE")]
     pub name: String,
     /// The short version, which finishes in seconds.
     #[arg(long)]

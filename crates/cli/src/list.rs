@@ -64,10 +64,12 @@ const BATCHES: [(&str, &str, &str); 3] = [
     ("shuffle", "without replacement, a new order every epoch", "size = 32"),
     ("fresh", "with replacement, drawn anew at every step", "size = 32"),
 ];
-const INITIALISATIONS: [(&str, &str, &str); 4] = [
+const INITIALISATIONS: [(&str, &str, &str); 6] = [
     ("he", "normal with variance 2/fan_in", "alpha = 0.1"),
     ("lecun", "normal with variance 1/fan_in", ""),
-    ("uniform", "uniform on +-1/sqrt(fan_in)", ""),
+    ("uniform", "uniform on +-1/sqrt(fan_in)", "outer = { kind = \"normal\", std = 0.01 }"),
+    ("uniform-fan", "uniform on +-1/fan, fan_in or fan_out", "alpha = 0.01\nfan = \"out\""),
+    ("normal", "normal with a given standard deviation", "std = 0.01\nlayers = [1.0, 0.1]"),
     ("file", "weights made elsewhere, from a safetensors file", "path = \"theta.safetensors\""),
 ];
 
@@ -178,6 +180,7 @@ mod tests {
             let text = format!("kind = \"{name}\"\n{body}");
             assert!(toml::from_str::<Batches>(&text).is_ok(), "{text}");
         }
+        assert_eq!(INITIALISATIONS.map(|i| i.0).as_slice(), Init::NAMES);
         for (name, _, body) in INITIALISATIONS {
             let text = format!("kind = \"{name}\"\n{body}");
             assert!(toml::from_str::<Init>(&text).is_ok(), "{text}");

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use latephase_core::probe::Row;
 use latephase_lab::Spec;
-use latephase_lab::recipe::{RecipeOptions, RecipeResult, find, outcome_of, run};
+use latephase_lab::recipe::record::{held, row};
+use latephase_lab::recipe::{Recipe, RecipeOptions, RecipeResult, find, outcome_of, read, run};
 use latephase_lab::source::Lookup;
 use latephase_lab::stint::Progress;
 use latephase_lab::stop::Status;
@@ -22,8 +23,10 @@ use crate::signals;
 /// # Errors
 /// When there is no such recipe, or what failed during its runs.
 pub fn recipe(args: &args::Recipe) -> Result<Exit, Failure> {
-    let recipe = find(&args.name)?;
-    let out = args.out.clone().unwrap_or_else(|| default_directory(&args.name, args.quick));
+    let path = Path::new(&args.name);
+    let is_file = path.is_file() || args.name.ends_with(".toml");
+    let recipe = if is_file { read(path)? } else { find(&args.name)? };
+    let out = args.out.clone().unwrap_or_else(|| default_directory(&recipe.name, args.quick));
     if !args.quiet {
         eprintln!("{}: {}", recipe.name, recipe.about);
     }
@@ -55,7 +58,7 @@ pub fn recipe(args: &args::Recipe) -> Result<Exit, Failure> {
     );
     swap(None);
     let result = result.map_err(|e| Failure::during_run(&e))?;
-    say(&if args.json { object(&args.name, &result).to_string() } else { text(&result)? })?;
+    say(&if args.json { object(&recipe, args.quick, &result).to_string() } else { text(&result)? })?;
     Ok(exit(&result, signals::STOP.load(Ordering::Relaxed)))
 }
 
@@ -77,25 +80,38 @@ fn text(result: &RecipeResult) -> Result<String, Failure> {
         return Ok(format!("skipped: {why}"));
     }
     let mut text = String::new();
-    for (label, dir) in &result.dirs {
-        text += &format!("{label}: {}\n", outcome_of(dir)?);
+    for group in &result.groups {
+        for (seed, dir) in &group.runs {
+            let seed = if group.runs.len() > 1 { format!(" seed {seed}") } else { String::new() };
+            text += &format!("{}{seed}: {}\n", group.label, outcome_of(dir)?);
+        }
     }
     if !result.rows.is_empty() {
-        let mut rows = vec![["", "paper", "ours", "ratio", "held"].map(String::from).to_vec()];
+        let has_interval = result.rows.iter().any(|row| !row.interval.is_empty());
+        let mut rows =
+            vec![["", "paper", "ours", "95 % interval", "ratio", "held"].map(String::from).to_vec()];
         for row in &result.rows {
-            let held = row.held.map_or("undecided", |held| if held { "yes" } else { "NO" });
+            let verdict = held(row.held).to_owned();
+            let interval = if row.interval.is_empty() { "-" } else { &row.interval };
             rows.push(vec![
                 row.id.clone(),
                 row.paper.clone(),
                 row.ours.clone(),
+                interval.to_owned(),
                 row.ratio.clone(),
-                held.into(),
+                verdict,
             ]);
+        }
+        if !has_interval {
+            rows.iter_mut().for_each(|row| drop(row.remove(3)));
         }
         text += &format!("\n{}\n", aligned(&rows));
         for row in &result.rows {
             text += &format!("{}: {}\n", row.id, row.source);
         }
+    }
+    for table in &result.tables {
+        text += &format!("\n{}, {}\n{}", table.title, table.place, aligned(&table.cells()));
     }
     if let Some(report) = &result.report {
         text += &format!("\n{}\n", report.display());
@@ -103,19 +119,21 @@ fn text(result: &RecipeResult) -> Result<String, Failure> {
     Ok(text)
 }
 
-fn object(name: &str, result: &RecipeResult) -> Value {
-    let rows = result.rows.iter().map(|row| {
-        json!({ "id": row.id, "source": row.source, "paper": row.paper, "ours": row.ours, "ratio": row.ratio,
-                "held": row.held })
+fn object(recipe: &Recipe, quick: bool, result: &RecipeResult) -> Value {
+    let runs = result.groups.iter().flat_map(|group| {
+        let run = |(seed, dir): &(u64, PathBuf)| {
+            json!({ "label": group.label, "seed": seed, "dir": dir.display().to_string() })
+        };
+        group.runs.iter().map(run)
     });
-    let dirs =
-        result.dirs.iter().map(|(label, dir)| json!({ "label": label, "dir": dir.display().to_string() }));
     json!({
-        "recipe": name,
+        "recipe": recipe.name,
+        "quick": quick,
         "skipped": result.skipped,
         "interrupted": result.interrupted,
-        "rows": rows.collect::<Vec<_>>(),
-        "runs": dirs.collect::<Vec<_>>(),
+        "rows": result.rows.iter().map(row).collect::<Vec<_>>(),
+        "tables": result.tables_json()["tables"],
+        "runs": runs.collect::<Vec<_>>(),
         "report": result.report.as_ref().map(|r| r.display().to_string()),
     })
 }
@@ -149,14 +167,7 @@ mod tests {
 
     #[test]
     fn one_violated_row_is_1_and_an_undecided_one_is_not() {
-        let row = |held| Compared {
-            id: "a".into(),
-            source: "b".into(),
-            paper: "1".into(),
-            ours: "2".into(),
-            ratio: "2".into(),
-            held,
-        };
+        let row = |held| Compared { held, ..Compared::default() };
         let result = |rows| RecipeResult { rows, ..RecipeResult::default() };
         assert_eq!(exit(&result(vec![row(Some(true)), row(None)]), false), Exit::Done);
         assert_eq!(exit(&result(vec![row(Some(true)), row(Some(false))]), false), Exit::Violated);

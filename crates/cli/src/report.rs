@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use latephase_lab::page;
+use latephase_lab::report::Added;
 use latephase_lab::source::Lookup;
 use latephase_lab::store::write_whole;
 
@@ -37,7 +38,7 @@ pub fn report(runs: &[PathBuf], out: Option<&Path>) -> Result<Exit, Failure> {
     refuse_foreign(&path)?;
     let dirs: Vec<&Path> = runs.iter().map(PathBuf::as_path).collect();
     let names: Vec<String> = runs.iter().map(|d| title(d)).collect();
-    let text = page::of_dirs(&names.join(", "), &dirs, &Lookup::from_env(), &[])?;
+    let text = page::of_dirs(&names.join(", "), &dirs, &Lookup::from_env(), &Added::default())?;
     write_whole(&path, text.as_bytes())?;
     say(&path.display().to_string())?;
     Ok(Exit::Done)
@@ -74,7 +75,7 @@ mod tests {
         let place = tempfile::tempdir()?;
         let path = place.path().join("report.html");
         assert!(refuse_foreign(&path).is_ok());
-        std::fs::write(&path, render("a", &[], &[]))?;
+        std::fs::write(&path, render("a", &[], &Added::default()))?;
         assert!(refuse_foreign(&path).is_ok());
         std::fs::write(&path, "<!doctype html><title>mine</title>")?;
         assert!(refuse_foreign(&path).is_err());

@@ -2,12 +2,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use latephase_lab::expect::spread_text;
 use latephase_lab::source::Lookup;
 use latephase_lab::stint::{Progress, Unwatched};
 use latephase_lab::summary::{loss, plain};
 use latephase_lab::sweep::{
     End, Member, Plan, SweepOptions, Watch, is_wide, run, table, thread_count, write_summary,
 };
+use latephase_lab::sweep_seeds::{Group, columns, groups};
 use serde_json::{Map, Value, json};
 
 use crate::args;
@@ -92,6 +94,36 @@ fn announce(plan: &Plan, threads: usize, wide: bool) {
     }
 }
 
+/// One line of JSON a group: mean, deviation, interval and number of runs of every column.
+fn groups_json(groups: &[Group]) -> Value {
+    let names = columns(groups);
+    let of = |group: &Group| {
+        let column = |name: &String| {
+            let s = group.last(name);
+            (name.clone(), json!({ "mean": s.mean, "sd": s.sd, "interval": s.interval, "n": s.known }))
+        };
+        let all: Map<String, Value> = names.iter().map(column).collect();
+        json!({ "label": group.label, "runs": group.runs.len(), "columns": all })
+    };
+    groups.iter().map(of).collect()
+}
+
+/// The table over seeds: a line a group.
+fn groups_text(groups: &[Group]) -> String {
+    let names = columns(groups);
+    let shown: Vec<&str> = SHOWN.iter().copied().filter(|name| names.iter().any(|n| n == name)).collect();
+    let mut lines = vec![["group", "seeds"].map(String::from).to_vec()];
+    lines[0].extend(shown.iter().map(|name| (*name).to_owned()));
+    for group in groups {
+        let (n, planned) = (group.runs.len(), group.planned);
+        let seeds = if n == planned { n.to_string() } else { format!("{n} of {planned}") };
+        let mut line = vec![group.label.clone(), seeds];
+        line.extend(shown.iter().map(|name| spread_text(&group.last(name), n)));
+        lines.push(line);
+    }
+    aligned(&lines)
+}
+
 fn print(plan: &Plan, as_json: bool) -> Result<(), Failure> {
     let (header, rows) = table(plan)?;
     if as_json {
@@ -105,7 +137,21 @@ fn print(plan: &Plan, as_json: bool) -> Result<(), Failure> {
             header.iter().zip(row).map(cell).collect::<Map<_, _>>().into()
         };
         let runs: Vec<Value> = rows.iter().map(of).collect();
-        return say(&json!({ "dir": plan.dir.display().to_string(), "runs": runs }).to_string());
+        let mut object = json!({ "dir": plan.dir.display().to_string(), "runs": runs });
+        if let Some(groups) = groups(plan)? {
+            object["groups"] = groups_json(&groups);
+        }
+        return say(&object.to_string());
+    }
+    let dir = &plan.dir;
+    if let Some(groups) = groups(plan)?.filter(|g| g.iter().any(|g| g.planned > 1 && !g.runs.is_empty())) {
+        return say(&format!(
+            "{}\n{}\n{}\n{}",
+            groups_text(&groups),
+            dir.join("sweep_seeds.csv").display(),
+            dir.join("sweep.csv").display(),
+            dir.join("report.html").display()
+        ));
     }
     let place = |name: &str| header.iter().position(|h| h == name);
     let shown: Vec<(&str, usize)> = SHOWN.iter().filter_map(|&name| Some((name, place(name)?))).collect();
@@ -121,7 +167,6 @@ fn print(plan: &Plan, as_json: bool) -> Result<(), Failure> {
         line.extend(shown.iter().map(value));
         lines.push(line);
     }
-    let dir = &plan.dir;
     say(&format!(
         "{}\n{}\n{}",
         aligned(&lines),

@@ -70,21 +70,20 @@ impl Degree {
         }
     }
 
-    /// The network plus a bias of its own, a block of degree 1.
-    pub fn then_bias(self, name: &str) -> Degree {
-        let lower = |order: f64, old: Option<Defect>| Degree::Near {
-            order,
-            defect: Defect {
-                power: old.map_or(1.0, |d| d.power.max(1.0)),
-                why: format!("the bias {name} has degree 1 beside a sum of degree {order}"),
-            },
+    /// The network plus a bias of its own: a summand of degree 1, or of degree 0 where it is frozen.
+    pub fn then_bias(self, name: &str, bias: f64) -> Degree {
+        let (order, old) = match self {
+            Degree::Exact { degree } if degree == bias => return Degree::Exact { degree },
+            Degree::Exact { degree } => (degree, None),
+            Degree::Near { order, defect } if order == bias => return Degree::Near { order, defect },
+            Degree::Near { order, defect } => (order, Some(defect)),
+            none => return none,
         };
-        match self {
-            Degree::Exact { degree: 1.0 } => Degree::Exact { degree: 1.0 },
-            Degree::Exact { degree } => lower(degree, None),
-            Degree::Near { order, defect } => lower(order, Some(defect)),
-            none => none,
-        }
+        // In a sum the highest degree wins, and what is below it joins the defect.
+        let (high, low) = (order.max(bias), order.min(bias));
+        let power = old.map_or(low, |d| d.power.max(low));
+        let why = format!("the bias {name} has degree {bias} beside a sum of degree {order}");
+        Degree::Near { order: high, defect: Defect { power, why } }
     }
 
     fn map(self, change: impl Fn(f64) -> f64) -> Degree {
@@ -126,10 +125,29 @@ mod tests {
 
     #[test]
     fn a_bias_keeps_the_degree_only_in_the_first_layer() {
-        let first = Degree::Exact { degree: 0.0 }.then_dense().then_bias("0.bias");
+        let first = Degree::Exact { degree: 0.0 }.then_dense().then_bias("0.bias", 1.0);
         assert!(first.is_exact());
-        let second = first.then_power(1.0).then_dense().then_bias("2.bias");
+        let second = first.then_power(1.0).then_dense().then_bias("2.bias", 1.0);
         assert_eq!(second.order(), Some(2.0));
         assert!(!second.is_exact());
+    }
+
+    #[test]
+    fn a_frozen_bias_is_a_constant_beside_what_is_trained() {
+        let defect = |degree: &Degree| match degree {
+            Degree::Near { defect, .. } => defect.power,
+            _ => f64::NAN,
+        };
+        // W x + b, b frozen, then a linear map on top; and a frozen map below a trained bias.
+        let first = Degree::Exact { degree: 0.0 }.then_dense().then_bias("0.bias", 0.0);
+        assert_eq!((first.order(), defect(&first)), (Some(1.0), 0.0));
+        let second = first.then_power(1.0).then_dense();
+        assert_eq!((second.order(), defect(&second)), (Some(2.0), 1.0));
+        let below = Degree::Exact { degree: 0.0 }.then_bias("0.bias", 1.0);
+        assert_eq!((below.order(), defect(&below)), (Some(1.0), 0.0));
+        // A frozen bias on frozen features changes nothing.
+        assert_eq!(Degree::Exact { degree: 0.0 }.then_bias("0.bias", 0.0), Degree::Exact { degree: 0.0 });
+        // A trained bias on a frozen map of a network of degree 1 is a summand of its own degree.
+        assert_eq!(Degree::Exact { degree: 1.0 }.then_bias("2.bias", 1.0), Degree::Exact { degree: 1.0 });
     }
 }

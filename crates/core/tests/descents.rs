@@ -437,7 +437,7 @@ fn shampoo_without_accumulation_is_muon_without_momentum_is_steepest_descent_in_
             assert_eq!(step.ln_scale, 0.0);
             // The slope is the dual norm, the nuclear norm and the l2 norm of the vector together.
             let svd = Svd::of(&grad[..10], 5, 2).unwrap();
-            let nuclear = svd.s.iter().sum::<f64>() * 2f64.powi(svd.exponent as i32);
+            let nuclear = svd.sigma.iter().sum::<f64>() * 2f64.powi(svd.exponent as i32);
             assert_close(step.slope, nuclear + size, 1e-14, "slope");
         }
     }
@@ -504,7 +504,7 @@ fn muon_makes_singular_values_that_do_not_depend_on_the_size_of_the_gradient() {
         let (d, step) = direction(muon.as_mut(), &Place::new(&theta, &scaled, ln_loss, &layout));
         assert_eq!(step.ln_scale, 0.0);
         let svd = Svd::of(&d, 6, 4).unwrap();
-        svd.s.iter().map(|s| s * 2f64.powi(svd.exponent as i32)).collect::<Vec<f64>>()
+        svd.sigma.iter().map(|s| s * 2f64.powi(svd.exponent as i32)).collect::<Vec<f64>>()
     };
     for memory in ["beta = 0", "beta = 0.95"] {
         let ns = format!("kind = 'muon'\n{memory}\northogonalize = 'newton-schulz'");

@@ -12,7 +12,7 @@ use latephase_core::norm::{AnyNorm, L2, Norm};
 use latephase_core::numeric::{axpy, dot, norm};
 use latephase_core::pace::AnyPace;
 use latephase_core::rng::stream;
-use latephase_core::{Block, Degree, Iterate, Layout, RowSet, Rows};
+use latephase_core::{Block, Degree, Invalid, Iterate, Layout, RowSet, Rows};
 
 // Norms.
 
@@ -151,6 +151,25 @@ fn architectures() -> Vec<String> {
             }
         }
     }
+    for (kind, settings) in [
+        ("linear", "bias = true\nfreeze = ['0.weight']"),
+        ("linear", "bias = true\nfreeze = ['0.bias']"),
+        ("diagonal", "freeze = ['u']"),
+        ("diagonal", "depth = 3\nfreeze = ['v']"),
+        ("deep-linear", "widths = [4, 3]\nfreeze = ['1']"),
+        ("deep-linear", "widths = [4]\nfreeze = ['0.weight']"),
+        ("mlp", "widths = [5]\nfreeze = ['2.weight']"),
+        ("mlp", "widths = [5]\nbias = 'first'\nfreeze = ['2']"),
+        ("mlp", "widths = [5]\nbias = 'first'\nfreeze = ['0.bias']"),
+        ("mlp", "widths = [5]\nbias = 'first'\nfreeze = ['0']"),
+        ("mlp", "widths = [5]\nbias = 'all'\nfreeze = ['2.weight']"),
+        ("mlp", "widths = [5]\nbias = 'all'\nfreeze = ['2.bias']"),
+        ("mlp", "widths = [4, 3]\nactivation = 'relu-power'\nfreeze = ['2.weight']"),
+        ("mlp", "widths = [4, 3]\nactivation = { kind = 'relu-power', p = 2.5 }\nfreeze = ['0']"),
+        ("mlp", "widths = [3, 4, 2]\nactivation = 'leaky-relu'\nfreeze = ['0', '4.weight']"),
+    ] {
+        all.push(format!("kind = '{kind}'\n{settings}"));
+    }
     for kink in [0.0, 0.5, 1.0] {
         all.push(format!("kind = 'mlp'\nwidths = [4, 3]\nkink = {kink}"));
         all.push(format!("kind = 'mlp'\nwidths = [4]\nactivation = 'leaky-relu'\nkink = {kink}"));
@@ -191,11 +210,18 @@ impl Case<'_> {
     }
 }
 
+/// The model, its frozen blocks filled with ordinary numbers.
+fn assembled(text: &str, outputs: usize) -> Result<Box<dyn Model>, Invalid> {
+    let mut model = parse::<AnyModel>(text).build().assemble(&[3], outputs)?;
+    let stored = normals(8, "stored", model.stored().dim());
+    model.fix(&stored);
+    Ok(model)
+}
+
 fn for_each_model(law: impl Fn(&Case)) {
     for text in architectures() {
         for outputs in [1, 3] {
-            let architecture = parse::<AnyModel>(&text).build();
-            let Ok(model) = architecture.assemble(&[3], outputs) else {
+            let Ok(model) = assembled(&text, outputs) else {
                 assert!(text.contains("diagonal") && outputs == 3, "{text} cannot be assembled");
                 continue;
             };
@@ -248,7 +274,7 @@ fn the_gradient_of_ln_loss_is_its_derivative_for_every_model_and_loss() {
         let losses: &[&str] = if classes == 2 { &["exponential", "logistic"] } else { &["cross-entropy"] };
         for loss in losses {
             let labels: Vec<u32> = (0..case.n).map(|i| (i % classes) as u32).collect();
-            let model = parse::<AnyModel>(case.text).build().assemble(&[3], case.model.outputs()).unwrap();
+            let model = assembled(case.text, case.model.outputs()).unwrap();
             let problem = problem(model, &format!("kind = '{loss}'"), data(&case.x, &labels, 3, classes));
             let grad = problem.eval(&case.theta, &RowSet::Full).unwrap().grad;
             let size = norm(&grad).max(1.0);
@@ -467,19 +493,29 @@ fn initial_weights_have_the_stated_spread() {
         (dot(&weight, &weight) / n * fan_in, mean * fan_in.sqrt(), weight)
     };
     // 60 000 draws: the relative deviation of a variance is √(2/n) = 0.6 %, of a mean 0.4 % of the spread.
-    for (init, variance) in [("'he'", 2.0), ("'lecun'", 1.0), ("'uniform'", 1.0 / 3.0)] {
+    for (kind, settings, variance) in [
+        ("he", "", 2.0),
+        ("lecun", "", 1.0),
+        ("uniform", "", 1.0 / 3.0),
+        ("uniform-fan", "", 1.0 / 3.0 / fan_in),
+        ("uniform-fan", ", fan = 'out'", fan_in / 3.0 / 200f64.powi(2)),
+        ("normal", ", std = 0.01", 1e-4 * fan_in),
+    ] {
+        let init = &format!("{{ kind = '{kind}'{settings} }}");
         let (found, mean, weight) = spread(init);
         assert!((found / variance - 1.0).abs() < 0.03, "{init}: variance {found}/fan_in");
-        assert!(mean.abs() < 0.03, "{init}: mean {mean}");
-        let (_, _, scaled) = spread(&format!("{{ kind = {init}, alpha = 1e-3 }}"));
-        let allowed = 1e-18 / fan_in.sqrt();
+        assert!(mean.abs() < 0.03 * variance.sqrt(), "{init}: mean {mean}");
+        let (_, _, scaled) = spread(&format!("{{ kind = '{kind}'{settings}, alpha = 1e-3 }}"));
+        let allowed = 1e-18 * (variance / fan_in).sqrt();
         weight
             .iter()
             .zip(&scaled)
             .for_each(|(a, b)| assert!((1e-3 * a - b).abs() <= allowed + 1e-15 * b.abs(), "{init}"));
-        if init == "'uniform'" {
+        if kind.starts_with("uniform") {
+            // The end of a uniform law is √3 of its spread.
+            let end = (3.0 * variance / fan_in).sqrt();
             let largest = weight.iter().fold(0.0f64, |m, w| m.max(w.abs()));
-            assert!(largest <= 1.0 / fan_in.sqrt() && largest > 0.999 / fan_in.sqrt());
+            assert!(largest <= end * (1.0 + 1e-15) && largest > 0.999 * end, "{init}: {largest} of {end}");
         }
     }
     let diagonal = common::model("kind = 'diagonal'", 50, 1);

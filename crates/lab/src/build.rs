@@ -46,17 +46,19 @@ pub fn build(spec: &Spec, lookup: &Lookup) -> Result<Built, Error> {
     let loss = spec.loss.build();
     let outputs = loss.outputs(train.classes.len()).map_err(|e| at("loss", e))?;
     let architecture = spec.model.build();
-    let model = architecture.assemble(&train.shape, outputs).map_err(|e| at("model", e))?;
+    let mut model = architecture.assemble(&train.shape, outputs).map_err(|e| at("model", e))?;
     let init = architecture.init();
     let seed = init.seed.unwrap_or(spec.seed);
-    let mut theta = model.init(&mut rng::stream(seed, "model.init", 0));
+    let mut stored = model.init(&mut rng::stream(seed, "model.init", 0));
     if init.kind == Scheme::File {
         let name = init.path.as_deref().unwrap_or_default();
         let (bytes, hash) = read_file(name, lookup)?;
-        theta = tensors::read_theta(&bytes, model.layout()).map_err(|text| Error::spec(name, text))?;
-        numeric::scale(init.alpha.unwrap_or(1.0), &mut theta);
+        stored = tensors::read_theta(&bytes, model.stored()).map_err(|text| Error::spec(name, text))?;
+        numeric::scale(init.alpha.unwrap_or(1.0), &mut stored);
         files.push(hash);
     }
+    model.fix(&stored);
+    let theta = model.select(&stored).into_owned();
     if numeric::norm(&theta) == 0.0 {
         return Err(Error::spec("model.init", "theta is exactly 0 at the start, which has no direction"));
     }

@@ -152,7 +152,7 @@ fn snapshots(dir: &Path) -> Result<Vec<(f64, String)>, Error> {
     Ok(found)
 }
 
-/// The cosine between the weights of two files; NaN where their blocks differ in name or shape.
+/// The cosine between the trained weights of two files; NaN where their blocks differ in name or shape.
 pub(crate) fn cosine(a: &Path, b: &Path) -> Result<f64, Error> {
     let (a, b) = (read_blocks(a)?, read_blocks(b)?);
     let same = a.len() == b.len() && a.iter().zip(&b).all(|(x, y)| x.0 == y.0 && x.1 == y.1);
@@ -178,8 +178,10 @@ fn read_blocks(path: &Path) -> Result<Vec<Block>, Error> {
     let bytes = fs::read(path).map_err(|e| Error::io(path, "read", e))?;
     let tensors =
         SafeTensors::deserialize(&bytes).map_err(|e| Error::usage(format!("{}: {e}", path.display())))?;
+    let frozen = crate::store::tensors::frozen(&bytes)
+        .map_err(|text| Error::usage(format!("{}: {text}", path.display())))?;
     let mut blocks = Vec::new();
-    for (name, view) in tensors.iter() {
+    for (name, view) in tensors.iter().filter(|(name, _)| frozen.iter().all(|f| f != name)) {
         if view.dtype() != Dtype::F64 {
             return Err(Error::usage(format!("{}: block `{name}` is not of 64-bit numbers", path.display())));
         }

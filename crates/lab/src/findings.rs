@@ -10,6 +10,7 @@ use crate::source::Truth;
 use crate::spec::Spec;
 
 /// The rows of a run by column.
+#[derive(Clone, Debug)]
 pub struct Columns(pub Vec<(String, Vec<f64>)>);
 
 impl Columns {
@@ -34,6 +35,17 @@ impl Columns {
 }
 
 impl Columns {
+    /// What `ln(1/L)` is called as a column.
+    pub const DECAY: &'static str = "ln(1/L)";
+
+    /// A column, or ln(1/𝓛) by the name of [`Columns::DECAY`]; empty where it was not measured.
+    pub fn series(&self, name: &str) -> Vec<f64> {
+        match name {
+            Columns::DECAY => self.get("ln_loss").iter().map(|l| -l).collect(),
+            name => self.get(name).to_vec(),
+        }
+    }
+
     /// A column where the loss first passes 10^`log10_loss`, linear in ln(1/𝓛) between looks; NaN where it never does.
     pub fn at_level(&self, name: &str, log10_loss: f64) -> f64 {
         let (loss, values) = (self.get("log10_loss"), self.get(name));

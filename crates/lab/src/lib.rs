@@ -1,24 +1,27 @@
 //! The laboratory around the core: specs, runs, their records and their reports.
 //!
 //! A [`Spec`] is read by [`spec`], turned into a [`run::Run`] by [`build`], driven through [`stint`] into a run directory that
-//! [`store`] keeps, and told about by [`summary`], [`findings`], [`page`] and [`report`]. A [`recipe`] is a spec with variants and
-//! what is expected of them. Adding a data source is one file and one line in [`source`]; adding a recipe is one file under
+//! [`store`] keeps, and told about by [`summary`], [`findings`], [`page`] and [`report`]. A [`recipe`] is a spec with variants, seeds and
+//! what is expected of them, which [`measure`] reads off the runs. Adding a data source is one file and one line in [`source`]; adding a recipe is one file under
 //! `recipes/` and one line in [`recipe`].
 #![deny(missing_docs)]
 
+pub mod bands;
 pub mod build;
 pub mod cadence;
 pub mod compare;
 pub mod error;
 pub mod expect;
 pub mod findings;
-pub mod measure_fit;
+pub mod measure;
 pub mod outcome;
 pub mod overrides;
 pub mod page;
+pub mod place;
 pub mod recipe;
 pub mod report;
 pub mod run;
+pub mod seeds;
 pub mod source;
 pub mod spec;
 pub mod stint;
@@ -27,6 +30,7 @@ pub mod store;
 pub mod summary;
 pub mod sweep;
 pub mod sweep_axes;
+pub mod sweep_seeds;
 
 pub use error::Error;
 pub use spec::Spec;

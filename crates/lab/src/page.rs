@@ -7,7 +7,7 @@ use latephase_core::{Problem, Rows};
 
 use crate::error::Error;
 use crate::findings::Columns;
-use crate::report::{Figure, RegionLevel, Regions, ReportRun, render};
+use crate::report::{Added, RegionLevel, Regions, ReportRun, render};
 use crate::spec::Spec;
 use crate::stint::{read_manifest, read_spec, snapshot_name};
 use crate::store::tensors::read_theta;
@@ -22,10 +22,10 @@ const GRID: usize = 81;
 /// When a file of the directory cannot be read.
 pub fn of_run(dir: &Path, problem: &Problem) -> Result<String, Error> {
     let run = read_run(dir, Some(problem))?;
-    Ok(render(&run.name.clone(), &[run], &[]))
+    Ok(render(&run.name.clone(), &[run], &Added::default()))
 }
 
-/// The report of several run directories, overlaid.
+/// The report of several run directories, overlaid, with what a recipe or a sweep adds.
 ///
 /// # Errors
 /// When a file of the directories cannot be read.
@@ -33,7 +33,7 @@ pub fn of_dirs(
     title: &str,
     dirs: &[&Path],
     lookup: &crate::source::Lookup,
-    figures: &[Figure],
+    added: &Added,
 ) -> Result<String, Error> {
     let mut runs = Vec::new();
     for dir in dirs {
@@ -41,7 +41,7 @@ pub fn of_dirs(
         let built = crate::build::build(&spec, lookup).ok();
         runs.push(read_run(dir, built.as_ref().map(|b| &b.run.problem))?);
     }
-    Ok(render(title, &runs, figures))
+    Ok(render(title, &runs, added))
 }
 
 fn read_run(dir: &Path, problem: Option<&Problem>) -> Result<ReportRun, Error> {
@@ -91,8 +91,9 @@ fn regions(dir: &Path, spec: &Spec, problem: &Problem) -> Result<Option<Regions>
     let mut levels = Vec::new();
     for (log10_loss, path) in files {
         let Ok(bytes) = fs::read(&path) else { continue };
-        let theta = read_theta(&bytes, problem.model.layout())
+        let stored = read_theta(&bytes, problem.model.stored())
             .map_err(|text| Error::usage(format!("{}: {text}", path.display())))?;
+        let theta = problem.model.select(&stored);
         let Ok(outputs) = problem.outputs(&theta, Rows::new(&grid, 2)) else { continue };
         let k = problem.model.outputs();
         // Binary: f itself. Several classes: the first against the best of the others.

@@ -5,26 +5,52 @@
 //! ```toml
 //! [recipe]
 //! about = "…"
-//! quick = ["stop.log10_loss=-20"]            # overrides under --quick
+//! seeds = 3                                   # every variant runs with as many seeds, or with a list of them
+//! quick = ["stop.log10_loss=-20"]             # overrides under --quick
+//! quick_seeds = 1                             # of the seeds, under --quick; 2 by default
 //! [[recipe.variants]]                         # runs; one run of the base when there are none
 //! label = "small steps"
 //! set   = ["algorithm={ kind = \"stepped\", pace = { kind = \"unit-decrease\", eta = 0.1 } }"]
 //! [[recipe.expect]]
 //! id = "…"  source = "…"  measure = { column = "margin" }  at = -100  value = 0.05  tolerance = { relative = 0.02 }
+//! [[recipe.expect]]
+//! id = "…"  source = "…"  measure = { column = "margin_linf" }  order = ["SD", "GD"]  at_step = 5000
+//! [[recipe.tables]]
+//! title = "…"  columns = ["margin", "margin_linf"]  relative = true
+//! [[recipe.figures]]
+//! title = "…"  caption = "…"  column = "margin"  x = "step"
 //! ```
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::expect::{Compared, Expect, compare};
-use crate::findings::Columns;
-use crate::report::{Figure, Trace};
+use crate::expect::{Compared, Expect, Group, compare};
+use crate::report::{Added, Figure};
+use crate::seeds::Seeds;
 use crate::source::Lookup;
-use crate::spec::Spec;
-use crate::stint::{Options, Progress, Standing, begin, read_manifest, resume, standing};
+use crate::spec::{Origin, Spec};
+use crate::stint::{Options, Progress, Standing, begin, pretty, read_manifest, resume, standing};
+use crate::store::write_whole;
+
+mod check;
+pub mod figure;
+mod parse;
+pub mod record;
+pub mod table;
+
+use figure::{FigureOf, figures};
+use parse::parse;
+pub use parse::read;
+use table::{Table, TableOf};
+
+/// Seeds of a variant under `--quick`, where the recipe has several and does not say.
+const QUICK_SEEDS: u64 = 2;
+/// Runs that the panels of a page can tell apart; of more, the first seed of each variant is drawn.
+const SHOWN: usize = 21;
 
 /// A recipe's name and text.
 #[derive(Clone, Copy, Debug)]
@@ -63,14 +89,21 @@ pub struct Recipe {
     pub name: String,
     /// What it shows, in a sentence.
     pub about: String,
+    /// What messages call it.
+    file: String,
     /// The text of the base spec, without the recipe's own table.
     base: String,
-    table: Table,
+    /// An override that gives the spec a name, where it has none.
+    name_default: Option<String>,
+    settings: Settings,
+    /// Where its settings stand, for messages.
+    origin: Origin,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct Settings {
+    #[serde(default)]
     about: String,
     /// Overrides under `--quick`.
     #[serde(default)]
@@ -78,10 +111,18 @@ struct Table {
     /// Whether a file from outside is needed, and the recipe is skipped without it.
     #[serde(default)]
     needs: Option<String>,
+    /// Seeds of every variant; one run with the spec's own when absent.
+    #[serde(default)]
+    seeds: Option<Seeds>,
+    /// How many of them are run under `--quick`.
+    #[serde(default)]
+    quick_seeds: Option<NonZeroU32>,
     #[serde(default)]
     variants: Vec<Variant>,
     #[serde(default)]
     expect: Vec<Expect>,
+    #[serde(default)]
+    tables: Vec<TableOf>,
     #[serde(default)]
     figures: Vec<FigureOf>,
 }
@@ -98,16 +139,13 @@ struct Variant {
     quick: Vec<String>,
 }
 
-/// Curves of one column of all variants.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FigureOf {
-    title: String,
-    caption: String,
-    column: String,
-    /// `log10_loss` is drawn as decades of loss on a logarithmic axis.
-    #[serde(default)]
-    y_log: bool,
+/// A variant, ready to run.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Its label.
+    pub label: String,
+    /// Seed and spec of every run.
+    pub specs: Vec<(u64, Spec)>,
 }
 
 /// What a recipe gave.
@@ -115,8 +153,10 @@ struct FigureOf {
 pub struct RecipeResult {
     /// Expected against found.
     pub rows: Vec<Compared>,
-    /// The run directories, by label.
-    pub dirs: Vec<(String, PathBuf)>,
+    /// The tables.
+    pub tables: Vec<Table>,
+    /// The run directories, by variant.
+    pub groups: Vec<Group>,
     /// Figures for the report.
     pub figures: Vec<Figure>,
     /// The overlaid report.
@@ -157,17 +197,7 @@ pub fn find(name: &str) -> Result<Recipe, Error> {
         let names: Vec<&str> = LIST.iter().map(|r| r.name).collect();
         return Err(Error::usage(format!("no recipe or spec file `{name}`{hint}  ({})", names.join(", "))));
     };
-    parse(found.name, found.text)
-}
-
-fn parse(name: &str, text: &str) -> Result<Recipe, Error> {
-    let wrong = |e: &dyn std::fmt::Display| Error::spec(format!("recipe {name}"), e);
-    let mut spec: toml::Table = toml::from_str(text).map_err(|e| wrong(&e))?;
-    let table = spec.remove("recipe").unwrap_or_else(|| toml::Value::Table(toml::Table::new()));
-    let table: Table = table.try_into().map_err(|e| wrong(&e))?;
-    spec.entry("name").or_insert_with(|| toml::Value::String(name.replace('/', "-")));
-    let base = toml::to_string(&spec).map_err(|e| wrong(&e))?;
-    Ok(Recipe { name: name.to_owned(), about: table.about.clone(), base, table })
+    parse(found.name, &format!("recipe {name}"), found.text)
 }
 
 impl Recipe {
@@ -176,28 +206,59 @@ impl Recipe {
     /// # Errors
     /// When an override does not fit.
     pub fn spec(&self, quick: bool, overrides: &[String]) -> Result<Spec, Error> {
-        let mut all = if quick { self.table.quick.clone() } else { Vec::new() };
+        let mut all: Vec<String> = self.name_default.iter().cloned().collect();
+        all.extend(self.settings.quick.iter().filter(|_| quick).cloned());
         all.extend_from_slice(overrides);
-        Spec::parse(&self.base, &format!("recipe {}", self.name), &all)
+        Spec::parse(&self.base, &self.file, &all)
     }
 
-    /// Label and spec of every run.
+    /// Every variant with the specs of its seeds.
     ///
     /// # Errors
     /// When an override does not fit.
-    pub fn runs(&self, quick: bool) -> Result<Vec<(String, Spec)>, Error> {
-        if self.table.variants.is_empty() {
-            return Ok(vec![("base".into(), self.spec(quick, &[])?)]);
-        }
-        let run = |variant: &Variant| {
+    pub fn runs(&self, quick: bool) -> Result<Vec<Planned>, Error> {
+        let base = Variant { label: "base".into(), set: Vec::new(), quick: Vec::new() };
+        let (alone, variants) = match self.settings.variants.is_empty() {
+            true => (true, vec![&base]),
+            false => (false, self.settings.variants.iter().collect()),
+        };
+        let seeds = self.settings.seeds.as_ref().map(|seeds| match quick {
+            true => seeds.first(self.settings.quick_seeds.map_or(QUICK_SEEDS, |n| u64::from(n.get()))),
+            false => seeds.clone(),
+        });
+        let plan = |variant: &Variant| {
             let mut set = variant.set.clone();
-            set.push(format!("name={:?}", variant.label));
+            if !alone {
+                set.push(format!("name={:?}", variant.label));
+            }
             if quick {
                 set.extend_from_slice(&variant.quick);
             }
-            Ok((variant.label.clone(), self.spec(quick, &set)?))
+            let spec = self.spec(quick, &set)?;
+            let Some(seeds) = &seeds else {
+                return Ok(Planned { label: variant.label.clone(), specs: vec![(spec.seed, spec)] });
+            };
+            let seeded = |seed: u64| {
+                let mut spec = spec.clone();
+                spec.seed = seed;
+                spec.name = Some(format!("{} seed {seed}", variant.label));
+                (seed, spec)
+            };
+            let specs = seeds.from(spec.seed).into_iter().map(seeded).collect();
+            Ok(Planned { label: variant.label.clone(), specs })
         };
-        self.table.variants.iter().map(run).collect()
+        variants.into_iter().map(plan).collect()
+    }
+
+    /// Whether its variants are run with several seeds.
+    fn has_seeds(&self) -> bool {
+        self.settings.seeds.is_some()
+    }
+
+    /// The directory of a run.
+    fn directory(&self, label: &str, seed: u64, spec: &Spec) -> Result<PathBuf, Error> {
+        let seed = if self.has_seeds() { format!("-seed{seed}") } else { String::new() };
+        Ok(PathBuf::from(format!("{}{seed}-{}", label.replace([' ', '/'], "-"), spec.hash8()?)))
     }
 }
 
@@ -212,7 +273,8 @@ pub fn run(
     options: RecipeOptions<'_>,
 ) -> Result<RecipeResult, Error> {
     let mut result = RecipeResult::default();
-    if let Some(needed) = &recipe.table.needs {
+    let settings = &recipe.settings;
+    if let Some(needed) = &settings.needs {
         let lookup = &options.lookup;
         let places = [Some(&lookup.working_dir), lookup.data_dir.as_ref()];
         if !places.into_iter().flatten().any(|dir| dir.join(needed).exists()) {
@@ -221,74 +283,84 @@ pub fn run(
             return Ok(result);
         }
     }
+    recipe.check_columns(quick, &options.lookup)?;
     let RecipeOptions { threads, stop, lookup, announce, progress } = options;
-    for (label, spec) in recipe.runs(quick)? {
-        announce(&label, &spec);
-        let dir = out.join(format!("{}-{}", label.replace([' ', '/'], "-"), spec.hash8()?));
-        let stint = Options {
-            threads,
-            max_seconds: None,
-            checkpoint_seconds: 10.0,
-            stop,
-            lookup: lookup.clone(),
-            progress: &mut *progress,
-        };
-        match standing(&dir, &spec)? {
-            Standing::Free => {
-                begin(&spec, &dir, stint)?;
+    for Planned { label, specs } in recipe.runs(quick)? {
+        result.groups.push(Group { label: label.clone(), runs: Vec::new() });
+        for (seed, spec) in specs {
+            announce(spec.name.as_deref().unwrap_or(&label), &spec);
+            let dir = out.join(recipe.directory(&label, seed, &spec)?);
+            let stint = Options {
+                threads,
+                max_seconds: None,
+                checkpoint_seconds: 10.0,
+                stop,
+                lookup: lookup.clone(),
+                progress: &mut *progress,
+            };
+            match standing(&dir, &spec)? {
+                Standing::Free => {
+                    begin(&spec, &dir, stint)?;
+                }
+                Standing::Unfinished => {
+                    resume(&dir, stint)?;
+                }
+                Standing::Finished => {}
+                Standing::Foreign(why) => {
+                    return Err(Error::usage(format!("{} is in the way: {why}", dir.display())));
+                }
             }
-            Standing::Unfinished => {
-                resume(&dir, stint)?;
+            if let Some(group) = result.groups.last_mut() {
+                group.runs.push((seed, dir));
             }
-            Standing::Finished => {}
-            Standing::Foreign(why) => {
-                return Err(Error::usage(format!("{} is in the way: {why}", dir.display())));
+            if stop.load(Ordering::Relaxed) {
+                result.interrupted = true;
+                return Ok(result);
             }
-        }
-        result.dirs.push((label, dir));
-        if stop.load(Ordering::Relaxed) {
-            result.interrupted = true;
-            return Ok(result);
         }
     }
-    for expect in &recipe.table.expect {
-        if !(quick && expect.full_only) {
-            result.rows.push(compare(expect, &result.dirs)?);
-        }
+    for expect in settings.expect.iter().filter(|e| !(quick && e.full_only)) {
+        result.rows.push(compare(expect, &result.groups)?);
     }
-    result.figures = figures(&recipe.table.figures, &result.dirs)?;
-    let dirs: Vec<&Path> = result.dirs.iter().map(|(_, d)| d.as_path()).collect();
-    let page = crate::page::of_dirs(&recipe.name, &dirs, &lookup, &result.figures)?;
-    let report = out.join("report.html");
-    crate::store::write_whole(&report, page.as_bytes())?;
-    result.report = Some(report);
+    for table in &settings.tables {
+        result.tables.push(table.fill(&result.groups)?);
+    }
+    result.figures = figures(&settings.figures, &result.groups)?;
+    write(recipe, quick, out, &lookup, &mut result)?;
     Ok(result)
 }
 
-fn figures(list: &[FigureOf], dirs: &[(String, PathBuf)]) -> Result<Vec<Figure>, Error> {
-    let mut figures = Vec::new();
-    for (k, figure) in list.iter().enumerate() {
-        let mut traces = Vec::new();
-        for (label, dir) in dirs {
-            let columns = Columns::read(dir)?;
-            let x: Vec<f64> = columns.get("ln_loss").iter().map(|l| -l).collect();
-            let y = columns.get(&figure.column).to_vec();
-            // Before separation ln(1/L) is negative and has no place on a logarithmic axis.
-            let late = |v: &[f64]| v.iter().zip(&x).filter(|(_, x)| **x > 0.5).map(|(v, _)| *v).collect();
-            traces.push(Trace { name: label.clone(), y: late(&y), x: late(&x), dash: false });
-        }
-        figures.push(Figure {
-            id: format!("figure-{k}"),
-            title: figure.title.clone(),
-            caption: figure.caption.clone(),
-            traces,
-            x_label: "ln(1/L)".into(),
-            y_label: figure.column.clone(),
-            x_log: true,
-            y_log: figure.y_log,
-        });
-    }
-    Ok(figures)
+/// Writes the page and what programs read.
+fn write(
+    recipe: &Recipe,
+    quick: bool,
+    out: &Path,
+    lookup: &Lookup,
+    result: &mut RecipeResult,
+) -> Result<(), Error> {
+    let count: usize = result.groups.iter().map(|g| g.runs.len()).sum();
+    let is_many = count > SHOWN && recipe.has_seeds();
+    let note = match is_many {
+        true => format!(
+            "{count} runs: expectations, tables and figures are of all of them, outcomes and panels of the first seed of \
+             each variant."
+        ),
+        false => String::new(),
+    };
+    let shown = result.groups.iter().enumerate().flat_map(|(k, group)| {
+        let runs = group.runs.iter().take(if is_many { 1 } else { usize::MAX });
+        runs.map(move |(_, dir)| (k, dir.as_path()))
+    });
+    let (colours, dirs): (Vec<usize>, Vec<&Path>) = shown.unzip();
+    let tables = result.expectations().into_iter().chain(result.tables.iter().map(Table::for_report));
+    let added = Added { note, colours, tables: tables.collect(), figures: result.figures.clone() };
+    let page = crate::page::of_dirs(&recipe.name, &dirs, lookup, &added)?;
+    let report = out.join("report.html");
+    write_whole(&report, page.as_bytes())?;
+    write_whole(&out.join("findings.json"), &pretty(&result.findings(recipe, quick)?))?;
+    write_whole(&out.join("tables.json"), &pretty(&result.tables_json()))?;
+    result.report = Some(report);
+    Ok(())
 }
 
 /// How a recipe's run directory ended, for its table.

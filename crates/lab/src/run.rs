@@ -31,11 +31,11 @@ pub trait Sink {
     /// # Errors
     /// When it cannot be written.
     fn checkpoint(&mut self, state: State) -> Result<(), Error>;
-    /// θ at one of the levels of loss to keep.
+    /// Every stored block at one of the levels of loss to keep.
     ///
     /// # Errors
     /// When it cannot be written.
-    fn keep(&mut self, log10_loss: f64, theta: &[f64]) -> Result<(), Error>;
+    fn keep(&mut self, log10_loss: f64, stored: &[f64]) -> Result<(), Error>;
 }
 
 /// What to do after a step.
@@ -262,7 +262,7 @@ impl Run {
         while let Some(&level) = self.keep.get(self.kept)
             && self.status.ln_loss <= level * std::f64::consts::LN_10
         {
-            sink.keep(level, self.at.theta())?;
+            sink.keep(level, &self.problem.model.export(self.at.theta()))?;
             self.kept += 1;
         }
         Ok(())

@@ -40,7 +40,7 @@ pub use origin::Origin;
 pub use phases::Phase;
 
 pub(crate) use complaint::{Complaint, choices};
-pub(crate) use origin::Applied;
+pub(crate) use origin::{Applied, line_column};
 pub(crate) use phases::resolve as resolve_phases;
 
 /// A run, in full. Two specs with the same resolved text give the same bytes.

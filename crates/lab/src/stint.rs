@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use latephase_core::probe::Row;
-use latephase_core::{Layout, State};
+use latephase_core::{Layout, Problem, State};
 use serde_json::json;
 
 use crate::build::{Built, build};
@@ -231,7 +231,8 @@ fn drive(
     let Built { mut run, files, truth, credit, .. } = built;
     let started = Instant::now();
     let mut recorder = Recorder {
-        layout: run.problem.model.layout().clone(),
+        layout: run.problem.model.stored().clone(),
+        frozen: frozen(&run.problem),
         hash: spec.hash8()?,
         started,
         last: started,
@@ -249,9 +250,11 @@ fn drive(
     let timings = recorder.timings;
     let store = recorder.store;
 
-    let meta = json!({ "spec": spec.hash8()?, "ln_loss": run.status.ln_loss }).to_string();
-    let theta =
-        tensors::theta_bytes(run.at.theta(), run.problem.model.layout(), &meta).map_err(Error::usage)?;
+    let model = &run.problem.model;
+    let frozen = frozen(&run.problem);
+    let meta = meta(json!({ "spec": spec.hash8()?, "ln_loss": run.status.ln_loss }), &frozen);
+    let stored = model.export(run.at.theta());
+    let theta = tensors::theta_bytes(&stored, model.stored(), &meta).map_err(Error::usage)?;
     store.write("theta.safetensors", &theta)?;
     let manifest = json!({
         "latephase": env!("CARGO_PKG_VERSION"),
@@ -261,7 +264,7 @@ fn drive(
         "seconds": seconds,
         "threads": pool.current_num_threads(),
         "machine": { "os": std::env::consts::OS, "arch": std::env::consts::ARCH },
-        "model": { "degree": run.problem.model.degree().to_string(), "parameters": run.problem.dim() },
+        "model": { "degree": model.degree().to_string(), "parameters": run.problem.dim(), "frozen": frozen },
         "data": {
             "train": run.problem.train.n(),
             "test": run.problem.test.as_ref().map(|t| t.n()),
@@ -280,6 +283,21 @@ fn drive(
     let report = page::of_run(&dir, &run.problem)?;
     store.write("report.html", report.as_bytes())?;
     Ok(Finished { dir, outcome, seconds, manifest })
+}
+
+/// The stored blocks that are not of θ.
+fn frozen(problem: &Problem) -> Vec<String> {
+    let trained = problem.model.layout().blocks();
+    let is_frozen = |name: &String| trained.iter().all(|b| b.name != *name);
+    problem.model.stored().blocks().iter().map(|b| b.name.clone()).filter(is_frozen).collect()
+}
+
+/// The line of metadata of a file of weights; it names the frozen blocks, which no measure of θ counts.
+fn meta(mut about: serde_json::Value, frozen: &[String]) -> String {
+    if !frozen.is_empty() {
+        about[tensors::FROZEN] = json!(frozen);
+    }
+    about.to_string()
 }
 
 fn counts(run: &Run) -> serde_json::Value {
@@ -301,6 +319,7 @@ pub fn pretty(value: &serde_json::Value) -> Vec<u8> {
 
 struct Recorder<'a, 'b> {
     layout: Layout,
+    frozen: Vec<String>,
     hash: String,
     started: Instant,
     last: Instant,
@@ -342,9 +361,9 @@ impl Sink for Recorder<'_, '_> {
         Ok(())
     }
 
-    fn keep(&mut self, log10_loss: f64, theta: &[f64]) -> Result<(), Error> {
-        let meta = json!({ "spec": self.hash, "log10_loss": log10_loss }).to_string();
-        let bytes = tensors::theta_bytes(theta, &self.layout, &meta).map_err(Error::usage)?;
+    fn keep(&mut self, log10_loss: f64, stored: &[f64]) -> Result<(), Error> {
+        let meta = meta(json!({ "spec": self.hash, "log10_loss": log10_loss }), &self.frozen);
+        let bytes = tensors::theta_bytes(stored, &self.layout, &meta).map_err(Error::usage)?;
         self.store.write(&snapshot_name(log10_loss), &bytes)
     }
 }

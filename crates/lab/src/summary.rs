@@ -77,6 +77,12 @@ pub fn table(columns: &Columns, spec: &Spec, manifest: &serde_json::Value) -> Ve
     if flagged > 0 {
         put("looks at which f64 is near its end", flagged.to_string());
     }
+    for (name, count) in manifest["counts"].as_object().into_iter().flatten() {
+        // The columns say these.
+        if !["steps", "epochs", "evaluations"].contains(&name.as_str()) {
+            put(&name.replace(['_', '-'], " "), plain(count.as_f64().unwrap_or(f64::NAN)));
+        }
+    }
     if let Some(seconds) = manifest["seconds"].as_f64() {
         put("seconds in the loop", format!("{seconds:.2}"));
     }
@@ -129,4 +135,25 @@ pub fn citations(spec: &Spec) -> Vec<Cite> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counts_of_the_algorithm_are_in_the_table_and_those_of_columns_are_not_there_twice() {
+        let text = "data = \"four-points\"\nmodel = \"linear\"\nloss = \"logistic\"\nstop = { steps = 3 }\n\
+                    algorithm = { kind = \"flow\", norm = \"l2\" }\n";
+        let spec = Spec::parse(text, "spec.toml", &[]).expect("a spec");
+        let manifest =
+            serde_json::json!({ "counts": { "steps": 3, "evaluations": 9.5, "refused_steps": 4 } });
+        let columns = Columns(vec![("step".into(), vec![3.0])]);
+        let table = table(&columns, &spec, &manifest);
+        let of = |label: &str| {
+            table.iter().filter(|(l, _)| l == label).map(|(_, v)| v.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(of("refused steps"), ["4"]);
+        assert_eq!(of("steps"), ["3"]);
+    }
 }

@@ -13,11 +13,13 @@ use std::time::Instant;
 use crate::build::sha256_hex;
 use crate::error::Error;
 use crate::findings::Columns;
+use crate::report::Added;
 use crate::source::Lookup;
 use crate::spec::Spec;
 use crate::stint::{Options, Progress, Standing, begin, read_manifest, resume, standing};
 use crate::store::{number, write_whole};
 use crate::sweep_axes::points;
+use crate::sweep_seeds;
 
 /// The first line of `sweep.toml`.
 const MARK: &str = "# A sweep: each run has its own spec.toml in its directory.\n";
@@ -42,6 +44,8 @@ pub struct Member {
     pub spec: Spec,
     /// Its directory.
     pub dir: PathBuf,
+    /// What it shares with the runs of other seeds; none where no axis is `seed`.
+    pub group: Option<String>,
 }
 
 impl Plan {
@@ -63,7 +67,7 @@ impl Plan {
             let label = plain(&point.label);
             spec.name = Some(label.clone());
             let dir = PathBuf::from(format!("{}-{}", label.replace(' ', ","), spec.hash8()?));
-            members.push(Member { label: point.label, spec, dir });
+            members.push(Member { label: point.label, spec, dir, group: point.group });
         }
         let mut taken = HashSet::new();
         if let Some(twice) = members.iter().find(|m| !taken.insert(m.dir.clone())) {
@@ -265,7 +269,7 @@ pub fn table(plan: &Plan) -> Result<(Vec<String>, Vec<Vec<String>>), Error> {
     Ok((header, rows))
 }
 
-/// Writes `sweep.csv` beside the runs, and the page of all runs that have begun.
+/// Writes `sweep.csv` beside the runs, `sweep_seeds.csv` where an axis is `seed`, and the page of all runs that have begun.
 ///
 /// # Errors
 /// When a run cannot be read, or the directory cannot be written.
@@ -280,12 +284,20 @@ pub fn write_summary(plan: &Plan, title: &str, lookup: &Lookup) -> Result<(), Er
     }
     let bytes = writer.into_inner().map_err(|e| Error::usage(format!("{}: {e}", path.display())))?;
     write_whole(&path, &bytes)?;
-    let begun: Vec<&Path> =
-        plan.members.iter().map(|m| m.dir.as_path()).filter(|d| d.join("rows.csv").exists()).collect();
+    let begun: Vec<&Member> = plan.members.iter().filter(|m| m.dir.join("rows.csv").exists()).collect();
     if begun.is_empty() {
         return Ok(());
     }
-    let page = crate::page::of_dirs(title, &begun, lookup, &[])?;
+    let mut added = Added::default();
+    if let Some(groups) = sweep_seeds::groups(plan)? {
+        let path = plan.dir.join("sweep_seeds.csv");
+        let fail = |e: csv::Error| Error::usage(format!("{}: {e}", path.display()));
+        write_whole(&path, &sweep_seeds::csv(&groups).map_err(fail)?)?;
+        added.figures = sweep_seeds::figures(&groups);
+        added.colours = sweep_seeds::colours(&begun);
+    }
+    let dirs: Vec<&Path> = begun.iter().map(|m| m.dir.as_path()).collect();
+    let page = crate::page::of_dirs(title, &dirs, lookup, &added)?;
     write_whole(&plan.dir.join("report.html"), page.as_bytes())
 }
 

@@ -13,6 +13,8 @@
 use crate::Error;
 use crate::overrides::{Override, parse_key};
 
+/// The axis whose runs are repetitions of each other.
+const SEED: &str = "seed";
 /// More runs than this are a slip of the pen.
 const MOST: usize = 100_000;
 
@@ -23,6 +25,8 @@ pub struct Point {
     pub label: String,
     /// For [`Spec::parse`](crate::Spec::parse), after all others.
     pub overrides: Vec<String>,
+    /// The label without the axis `seed`: what it shares with other seeds. None where there is no such axis.
+    pub group: Option<String>,
 }
 
 /// One axis: a key and its values.
@@ -96,14 +100,21 @@ pub fn product(axes: &[Axis]) -> Result<Vec<Point>, Error> {
     if count.is_none_or(|n| n > MOST) {
         return Err(Error::spec("sweep", format!("more than {MOST} runs")));
     }
-    let mut points = vec![Point { label: String::new(), overrides: Vec::new() }];
+    let group = axes.iter().any(|axis| axis.key() == SEED).then(String::new);
+    let mut points = vec![Point { label: String::new(), overrides: Vec::new(), group }];
     for (k, axis) in axes.iter().enumerate() {
         let (name, key) = (short_name(axes, k), axis.key());
+        let add = |label: &mut String, value: &str| {
+            let gap = if label.is_empty() { "" } else { " " };
+            label.push_str(&format!("{gap}{name}={value}"));
+        };
         let longer = points.iter().flat_map(|point| {
             axis.values.iter().map(|value| {
                 let mut point = point.clone();
-                let gap = if point.label.is_empty() { "" } else { " " };
-                point.label.push_str(&format!("{gap}{name}={value}"));
+                add(&mut point.label, value);
+                if let Some(group) = point.group.as_mut().filter(|_| key != SEED) {
+                    add(group, value);
+                }
                 point.overrides.push(format!("{key}={value}"));
                 point
             })

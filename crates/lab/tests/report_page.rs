@@ -2,9 +2,13 @@
 
 mod report_fixture;
 
-use latephase_lab::report::{Figure, ReportRun, Trace, render};
+use latephase_lab::report::{Added, Figure, ReportRun, Trace, render};
 use report_fixture::{figure, regions, run};
 use serde_json::Value;
+
+fn drawn(figure: Figure) -> Added {
+    Added { figures: vec![figure], ..Added::default() }
+}
 
 /// The block of data, as a browser finds it: up to the first end tag.
 fn data(page: &str) -> Value {
@@ -23,7 +27,7 @@ fn ours(page: &str) -> String {
 
 #[test]
 fn the_same_input_gives_the_same_bytes() {
-    let make = || render("two", &[run("a", 50, 1.0), run("b", 40, 0.8)], &[figure()]);
+    let make = || render("two", &[run("a", 50, 1.0), run("b", 40, 0.8)], &drawn(figure()));
     assert_eq!(make(), make());
 }
 
@@ -31,7 +35,7 @@ fn the_same_input_gives_the_same_bytes() {
 fn what_is_not_finite_is_null_or_a_string_and_the_rest_keeps_its_bits() {
     let values = vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.1 + 0.2, -2302.585092994046, 3.0];
     let run = ReportRun { columns: vec![("q".into(), values.clone())], ..Default::default() };
-    let read = &data(&render("t", &[run], &[]))["runs"][0]["columns"][0][1];
+    let read = &data(&render("t", &[run], &Added::default()))["runs"][0]["columns"][0][1];
     assert_eq!(read[0], Value::Null);
     assert_eq!((&read[1], &read[2]), (&Value::from("inf"), &Value::from("-inf")));
     for i in 3..6 {
@@ -42,7 +46,7 @@ fn what_is_not_finite_is_null_or_a_string_and_the_rest_keeps_its_bits() {
 #[test]
 fn every_column_of_every_run_is_in_the_page() {
     let runs = [run("a", 30, 1.0), run("b", 20, 0.8)];
-    let read = data(&render("t", &runs, &[]));
+    let read = data(&render("t", &runs, &Added::default()));
     for (i, run) in runs.iter().enumerate() {
         let columns = read["runs"][i]["columns"].as_array().expect("columns");
         let names: Vec<_> = columns.iter().map(|c| c[0].as_str().unwrap_or_default()).collect();
@@ -66,7 +70,7 @@ fn no_text_becomes_markup_or_ends_the_data() {
         regions: None,
         manifest: serde_json::json!({ evil: evil }),
     };
-    let trace = Trace { name: evil.into(), x: vec![1.0], y: vec![1.0], dash: false };
+    let trace = Trace { name: evil.into(), x: vec![1.0], y: vec![1.0], dash: false, ..Default::default() };
     let figure = Figure {
         id: evil.into(),
         title: evil.into(),
@@ -74,8 +78,8 @@ fn no_text_becomes_markup_or_ends_the_data() {
         traces: vec![trace],
         ..Default::default()
     };
-    let page = render(evil, &[run.clone(), run], &[figure]);
-    let harmless = render("t", &[ReportRun::default(), ReportRun::default()], &[Figure::default()]);
+    let page = render(evil, &[run.clone(), run], &drawn(figure));
+    let harmless = render("t", &[ReportRun::default(), ReportRun::default()], &drawn(Figure::default()));
     assert_eq!(page.matches("<script").count(), harmless.matches("<script").count());
     assert!(!ours(&page).contains("<img"));
     assert_eq!(data(&page)["runs"][1]["name"], evil);
@@ -84,7 +88,7 @@ fn no_text_becomes_markup_or_ends_the_data() {
 
 #[test]
 fn nothing_is_fetched() {
-    let page = ours(&render("t", &[run("a", 30, 1.0)], &[figure()]));
+    let page = ours(&render("t", &[run("a", 30, 1.0)], &drawn(figure())));
     for needle in ["<link", "src=", "@import", "url(http", "fetch(", "XMLHttpRequest", "import(", "https://"]
     {
         assert!(!page.contains(needle), "{needle}");
@@ -96,7 +100,7 @@ fn nothing_is_fetched() {
 
 #[test]
 fn the_embedded_library_is_plotly_once_and_named_with_its_licence() {
-    let page = render("t", &[], &[]);
+    let page = render("t", &[], &Added::default());
     assert_eq!(page.matches("* Copyright 2012-").count(), 1);
     assert!(page.len() < 4_800_000, "plotly alone is 4.65 MB; MathJax is not needed");
     assert!(ours(&page).contains("Charts by plotly.js 3."));
@@ -116,14 +120,14 @@ fn pages_of_every_shape_render_and_stay_small_beside_the_library() {
     let odd_figure = Figure { id: odd.into(), title: odd.into(), x_label: odd.into(), ..figure() };
     let empty = ReportRun { name: "empty".into(), ..Default::default() };
     let pages = [
-        ("one.html", render("Digits, even against odd", &[first.clone()], &[])),
-        ("two.html", render("Two ways to the same margin", &[first, second], &[figure()])),
-        ("long.html", render("5,000 rows", &[run("long", 5000, 1.0)], &[])),
-        ("sweep.html", render("A sweep", &sweep, &[])),
-        ("hostile.html", render(odd, &[hostile.clone(), hostile], &[odd_figure])),
-        ("empty.html", render("Nothing measured yet", &[empty], &[])),
+        ("one.html", render("Digits, even against odd", &[first.clone()], &Added::default())),
+        ("two.html", render("Two ways to the same margin", &[first, second], &drawn(figure()))),
+        ("long.html", render("5,000 rows", &[run("long", 5000, 1.0)], &Added::default())),
+        ("sweep.html", render("A sweep", &sweep, &Added::default())),
+        ("hostile.html", render(odd, &[hostile.clone(), hostile], &drawn(odd_figure))),
+        ("empty.html", render("Nothing measured yet", &[empty], &Added::default())),
     ];
-    let library = render("", &[], &[]).len();
+    let library = render("", &[], &Added::default()).len();
     for (name, page) in pages {
         // 5,000 rows of 28 columns, 20 bytes a number.
         assert!(page.len() - library < 3_000_000, "{name}: {} bytes", page.len() - library);

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Dense, Layer};
-use super::{Architecture, Init, Model, Network};
+use super::{Architecture, Init, Model, Network, frozen};
 use crate::Invalid;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, JI_TELGARSKY_2020};
@@ -20,6 +20,9 @@ pub struct DeepLinear {
     /// Where θ₀ comes from, `lecun` being the scale-preserving choice here; `he` by default.
     #[serde(default)]
     pub init: Init,
+    /// Blocks that are not trained, by name (`0.weight`) or layer (`0`); none by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
 }
 
 impl Architecture for DeepLinear {
@@ -34,7 +37,7 @@ impl Architecture for DeepLinear {
             layers.push(Box::new(Dense::new(below, width, false)));
             below = width;
         }
-        Ok(Box::new(Network::new(inputs, layers, self.init.clone())?))
+        frozen::freeze(Network::new(inputs, layers, self.init.clone())?, &self.freeze)
     }
 
     fn init(&self) -> &Init {

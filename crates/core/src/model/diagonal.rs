@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Architecture, Init, Model, Tape};
 use crate::catalogue::Entry;
 use crate::cite::{Cite, LYU_LI_2020};
+use crate::degree::Defect;
 use crate::{Breakdown, Degree, Invalid, Layout, Rows, numeric};
 
 /// f(x) = ⟨u^k − v^k, x⟩ with parameters u and v.
@@ -21,6 +22,9 @@ pub struct Diagonal {
     /// Where θ₀ comes from: u and v start at |w| for w drawn with fan_in = dim. `he` by default.
     #[serde(default)]
     pub init: Init,
+    /// Blocks that are not trained, `u` or `v`; none by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
 }
 
 fn two() -> u32 {
@@ -43,13 +47,15 @@ impl Architecture for Diagonal {
         let degree = f64::from(self.depth);
         layout.push("u", &[dim], f64::NAN);
         layout.push("v", &[dim], f64::NAN);
-        Ok(Box::new(DiagonalNet {
+        self.init.check_layers(&layout)?;
+        let net = DiagonalNet {
             depth: self.depth as i32,
             dim,
             layout,
             degree: Degree::Exact { degree },
             init: self.init.clone(),
-        }))
+        };
+        super::frozen::freeze(net, &self.freeze)
     }
 
     fn init(&self) -> &Init {
@@ -137,6 +143,19 @@ impl Model for DiagonalNet {
             }
         }
         Ok(())
+    }
+
+    /// With one of u and v frozen, the other's term of degree k stands beside a constant.
+    fn degree_of(&self, trainable: &[bool]) -> Degree {
+        match trainable {
+            [true, true] => self.degree.clone(),
+            [u, v] if u | v => {
+                let name = if *u { "v" } else { "u" };
+                let why = format!("the frozen block {name} adds a term that does not grow");
+                Degree::Near { order: f64::from(self.depth), defect: Defect { power: 0.0, why } }
+            }
+            _ => Degree::Exact { degree: 0.0 },
+        }
     }
 
     fn row_size(&self) -> usize {

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Normal, Uniform};
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Layout};
+use crate::{Block, Invalid, Layout};
 
 /// The law of the initial weights.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,60 +18,129 @@ pub enum Scheme {
     Lecun,
     /// Uniform on ±1/√fan_in, PyTorch's default for dense layers.
     Uniform,
+    /// Uniform on ±1/fan: with `alpha` the law of Tsilivis et al. 2024, appendix D.
+    UniformFan,
+    /// Normal with standard deviation `std`, whatever the fan.
+    Normal,
     /// Read from `path`, a safetensors file whose keys are the block names.
     File,
 }
 
+/// The number that a `uniform-fan` law divides by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fan {
+    /// Numbers that feed one output of the block.
+    #[default]
+    In,
+    /// Outputs of the block; 1 for a vector.
+    Out,
+}
+
 /// Settings of the initialisation.
 ///
-/// `alpha` multiplies every weight: large α stays near the kernel regime for longer, small α is the rich one.
+/// `alpha` multiplies every weight: large α stays near the kernel regime for longer, small α is the rich one. `layers`
+/// multiplies layer by layer on top of it, and `outer` gives the last layer a law of its own, which `alpha` and `std`
+/// of the others do not touch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Init {
     /// The law.
     pub kind: Scheme,
     /// Factor on every weight, 1 by default.
     pub alpha: Option<f64>,
+    /// Standard deviation, for `kind = "normal"`.
+    pub std: Option<f64>,
+    /// What `kind = "uniform-fan"` divides by, `in` by default.
+    pub fan: Option<Fan>,
     /// Seed of the stream `model.init`; the run's seed by default.
     pub seed: Option<u64>,
     /// The file, for `kind = "file"`.
     pub path: Option<String>,
+    /// A further factor for each layer with weights, from the input side.
+    pub layers: Option<Vec<f64>>,
+    /// The law of the last layer; that of the others by default.
+    pub outer: Option<Box<Init>>,
+}
+
+impl Init {
+    /// The names that a spec may use.
+    pub const NAMES: &'static [&'static str] = &["he", "lecun", "uniform", "uniform-fan", "normal", "file"];
+}
+
+/// Settings of every law that is drawn.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Drawn {
+    alpha: Option<f64>,
+    seed: Option<u64>,
+    layers: Option<Vec<f64>>,
+    outer: Option<Box<Init>>,
+}
+
+impl Drawn {
+    fn with(self, kind: Scheme) -> Init {
+        let Drawn { alpha, seed, layers, outer } = self;
+        Init { kind, alpha, seed, layers, outer, ..Init::default() }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfFan {
+    alpha: Option<f64>,
+    fan: Option<Fan>,
+    seed: Option<u64>,
+    layers: Option<Vec<f64>>,
+    outer: Option<Box<Init>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfStd {
+    alpha: Option<f64>,
+    std: f64,
+    seed: Option<u64>,
+    layers: Option<Vec<f64>>,
+    outer: Option<Box<Init>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FromFile {
+    path: String,
+    alpha: Option<f64>,
 }
 
 impl<'de> Deserialize<'de> for Init {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         use crate::catalogue::{quoted, settings, split_kind};
         use serde::de::Error;
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Drawn {
-            alpha: Option<f64>,
-            seed: Option<u64>,
-        }
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct FromFile {
-            path: String,
-            alpha: Option<f64>,
-        }
-        const NAMES: &[&str] = &["he", "lecun", "uniform", "file"];
         let value = toml::Value::deserialize(d)?;
-        let (kind, table) = split_kind("initialisation", NAMES, value).map_err(D::Error::custom)?;
-        let scheme = match kind.as_str() {
-            "he" => Scheme::He,
-            "lecun" => Scheme::Lecun,
-            "uniform" => Scheme::Uniform,
-            "file" => {
-                let s: FromFile = settings(table).map_err(D::Error::custom)?;
-                return Ok(Init { kind: Scheme::File, alpha: s.alpha, seed: None, path: Some(s.path) });
-            }
-            other => {
-                let text =
-                    format!("@kind@unknown initialisation `{other}`, expected one of {}", quoted(NAMES));
-                return Err(D::Error::custom(text));
-            }
+        let (kind, table) = split_kind("initialisation", Self::NAMES, value).map_err(D::Error::custom)?;
+        let parsed = match kind.as_str() {
+            "he" => settings::<Drawn>(table).map(|s| s.with(Scheme::He)),
+            "lecun" => settings::<Drawn>(table).map(|s| s.with(Scheme::Lecun)),
+            "uniform" => settings::<Drawn>(table).map(|s| s.with(Scheme::Uniform)),
+            "uniform-fan" => settings(table).map(|OfFan { alpha, fan, seed, layers, outer }| Init {
+                fan,
+                ..Drawn { alpha, seed, layers, outer }.with(Scheme::UniformFan)
+            }),
+            "normal" => settings(table).map(|OfStd { alpha, std, seed, layers, outer }| Init {
+                std: Some(std),
+                ..Drawn { alpha, seed, layers, outer }.with(Scheme::Normal)
+            }),
+            "file" => settings(table).map(|FromFile { path, alpha }| Init {
+                kind: Scheme::File,
+                alpha,
+                path: Some(path),
+                ..Init::default()
+            }),
+            other => Err(format!(
+                "@kind@unknown initialisation `{other}`, expected one of {}",
+                quoted(Self::NAMES)
+            )),
         };
-        let s: Drawn = settings(table).map_err(D::Error::custom)?;
-        Ok(Init { kind: scheme, alpha: s.alpha, seed: s.seed, path: None })
+        parsed.map_err(D::Error::custom)
     }
 }
 
@@ -79,11 +148,53 @@ impl Init {
     /// Checks the settings.
     ///
     /// # Errors
-    /// A scale that is not a positive finite number.
+    /// A scale that is not a positive finite number; a law of the last layer that is not a law alone.
     pub fn check(&self) -> Result<(), Invalid> {
-        match self.alpha {
-            Some(a) if !(a > 0.0 && a.is_finite()) => {
-                Err(Invalid::new("init.alpha", format!("{a} is not a scale; use a positive number")))
+        self.check_at("init")
+    }
+
+    fn check_at(&self, path: &str) -> Result<(), Invalid> {
+        let factors = self.layers.iter().flatten().enumerate();
+        let factors = factors.map(|(k, a)| (format!("layers[{k}]"), *a));
+        let scales = [("alpha", self.alpha), ("std", self.std)];
+        let scales = scales.into_iter().filter_map(|(name, a)| Some((name.to_owned(), a?)));
+        for (name, a) in scales.chain(factors) {
+            if !(a > 0.0 && a.is_finite()) {
+                let text = format!("{a} is not a scale; use a positive number");
+                return Err(Invalid::new(format!("{path}.{name}"), text));
+            }
+        }
+        let Some(outer) = &self.outer else { return Ok(()) };
+        let taken = [
+            ("seed", outer.seed.is_some()),
+            ("layers", outer.layers.is_some()),
+            ("outer", outer.outer.is_some()),
+            ("kind", outer.kind == Scheme::File),
+        ];
+        match taken.into_iter().find(|(_, taken)| *taken) {
+            Some((name, _)) => {
+                let text = "the last layer is drawn after the others from the same stream; \
+                            give only the law and its scale here";
+                Err(Invalid::new(format!("{path}.outer.{name}"), text))
+            }
+            None => outer.check_at(&format!("{path}.outer")),
+        }
+    }
+
+    /// Holds `layers` to the layers of a layout.
+    ///
+    /// # Errors
+    /// More or fewer factors than layers.
+    pub fn check_layers(&self, layout: &Layout) -> Result<(), Invalid> {
+        let names = layer_names(layout);
+        match &self.layers {
+            Some(factors) if factors.len() != names.len() => {
+                let (given, wanted) = (factors.len(), names.len());
+                let text = format!(
+                    "{given} factors for {wanted} layers with weights; give one for each of {}",
+                    names.join(", ")
+                );
+                Err(Invalid::new("init.layers", text))
             }
             _ => Ok(()),
         }
@@ -92,22 +203,49 @@ impl Init {
     /// Draws θ₀ for a layout; `fan_in` per block, 0 for blocks that start at zero. Blocks of a `file` start at zero too.
     pub fn draw(&self, layout: &Layout, fan_in: &[usize], rng: &mut ChaCha8Rng) -> Vec<f64> {
         let mut theta = vec![0.0; layout.dim()];
-        for (block, &fan) in layout.blocks().iter().zip(fan_in) {
-            if fan == 0 {
-                continue;
-            }
-            let alpha = self.alpha.unwrap_or(1.0);
-            let std = |gain: f64| alpha * (gain / fan as f64).sqrt();
-            let out = block.of_mut(&mut theta);
-            match self.kind {
-                Scheme::He => fill(out, Normal::new(0.0, std(2.0)), rng),
-                Scheme::Lecun => fill(out, Normal::new(0.0, std(1.0)), rng),
-                Scheme::Uniform => fill(out, Uniform::new_inclusive(-std(1.0), std(1.0)), rng),
-                Scheme::File => {}
-            }
+        let names = layer_names(layout);
+        for (block, &fan) in layout.blocks().iter().zip(fan_in).filter(|(_, fan)| **fan > 0) {
+            let layer = names.iter().position(|n| *n == layer_name(block)).unwrap_or(0);
+            let factor = self.layers.as_ref().and_then(|f| f.get(layer)).copied().unwrap_or(1.0);
+            let law = match &self.outer {
+                Some(outer) if layer + 1 == names.len() => outer,
+                _ => self,
+            };
+            law.fill(block, fan, factor, block.of_mut(&mut theta), rng);
         }
         theta
     }
+
+    fn fill(&self, block: &Block, fan_in: usize, factor: f64, out: &mut [f64], rng: &mut ChaCha8Rng) {
+        let alpha = self.alpha.unwrap_or(1.0) * factor;
+        let std = |gain: f64| alpha * (gain / fan_in as f64).sqrt();
+        match self.kind {
+            Scheme::He => fill(out, Normal::new(0.0, std(2.0)), rng),
+            Scheme::Lecun => fill(out, Normal::new(0.0, std(1.0)), rng),
+            Scheme::Uniform => fill(out, Uniform::new_inclusive(-std(1.0), std(1.0)), rng),
+            Scheme::UniformFan => {
+                let fan = match self.fan.unwrap_or_default() {
+                    Fan::In => fan_in,
+                    Fan::Out => block.rows,
+                };
+                let end = alpha / fan as f64;
+                fill(out, Uniform::new_inclusive(-end, end), rng);
+            }
+            Scheme::Normal => fill(out, Normal::new(0.0, alpha * self.std.unwrap_or(1.0)), rng),
+            Scheme::File => {}
+        }
+    }
+}
+
+fn layer_name(block: &Block) -> &str {
+    block.name.split('.').next().unwrap_or(&block.name)
+}
+
+/// The layers that have blocks, from the input side.
+fn layer_names(layout: &Layout) -> Vec<&str> {
+    let mut names: Vec<&str> = layout.blocks().iter().map(layer_name).collect();
+    names.dedup();
+    names
 }
 
 fn fill<D: Distribution<f64>, E: std::fmt::Debug>(out: &mut [f64], law: Result<D, E>, rng: &mut ChaCha8Rng) {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::layer::Dense;
-use super::{Architecture, Init, Model, Network};
+use super::{Architecture, Init, Model, Network, frozen};
 use crate::Invalid;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, SOUDRY_2018};
@@ -18,13 +18,16 @@ pub struct Linear {
     /// Where θ₀ comes from, `he` by default.
     #[serde(default)]
     pub init: Init,
+    /// Blocks that are not trained, by name (`0.weight`) or layer (`0`); none by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
 }
 
 impl Architecture for Linear {
     fn assemble(&self, input_shape: &[usize], outputs: usize) -> Result<Box<dyn Model>, Invalid> {
         let inputs = input_shape.iter().product();
         let layer = Dense::new(inputs, outputs, self.bias);
-        Ok(Box::new(Network::new(inputs, vec![Box::new(layer)], self.init.clone())?))
+        frozen::freeze(Network::new(inputs, vec![Box::new(layer)], self.init.clone())?, &self.freeze)
     }
 
     fn init(&self) -> &Init {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Activation, Dense, Layer, Nonlinearity};
-use super::{Architecture, Init, Model, Network};
+use super::{Architecture, Init, Model, Network, frozen};
 use crate::Invalid;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, HE_2015, LYU_LI_2020};
@@ -42,6 +42,9 @@ pub struct Mlp {
     /// Where θ₀ comes from, `he` by default.
     #[serde(default)]
     pub init: Init,
+    /// Blocks that are not trained, by name (`0.weight`) or layer (`0`); none by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
 }
 
 impl Architecture for Mlp {
@@ -70,7 +73,7 @@ impl Architecture for Mlp {
             layers.push(Box::new(Dense::new(below, width, bias)));
             below = width;
         }
-        Ok(Box::new(Network::new(inputs, layers, self.init.clone())?))
+        frozen::freeze(Network::new(inputs, layers, self.init.clone())?, &self.freeze)
     }
 
     fn init(&self) -> &Init {

@@ -1,6 +1,7 @@
 //! Models: θ and a batch of inputs to a batch of outputs.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt::Debug;
 
 use rand_chacha::ChaCha8Rng;
@@ -9,6 +10,7 @@ use crate::{Breakdown, Degree, Invalid, Layout, Rows};
 
 pub mod deep_linear;
 pub mod diagonal;
+pub mod frozen;
 pub mod init;
 pub mod layer;
 pub mod linear;
@@ -17,6 +19,7 @@ pub mod network;
 
 pub use deep_linear::DeepLinear;
 pub use diagonal::Diagonal;
+pub use frozen::Frozen;
 pub use init::Init;
 pub use linear::Linear;
 pub use mlp::Mlp;
@@ -58,7 +61,8 @@ pub trait Model: Send + Sync + Debug {
     fn inputs(&self) -> usize;
     /// Numbers in one output.
     fn outputs(&self) -> usize;
-    /// Draws θ₀.
+    /// Draws the blocks of [`stored`](Model::stored): θ₀ itself where no block is frozen, else what
+    /// [`fix`](Model::fix) and [`select`](Model::select) take.
     fn init(&self, rng: &mut ChaCha8Rng) -> Vec<f64>;
     /// Writes the outputs, `x.n() × outputs`, and what the pullback needs to the tape.
     ///
@@ -87,6 +91,27 @@ pub trait Model: Send + Sync + Debug {
     /// Whether chunks may be evaluated on several threads at once.
     fn parallel(&self) -> bool {
         true
+    }
+    /// The blocks as files hold them: those of θ, and the frozen ones.
+    fn stored(&self) -> &Layout {
+        self.layout()
+    }
+    /// Every stored block, given θ.
+    fn export<'a>(&self, theta: &'a [f64]) -> Cow<'a, [f64]> {
+        Cow::Borrowed(theta)
+    }
+    /// θ, given every stored block.
+    fn select<'a>(&self, stored: &'a [f64]) -> Cow<'a, [f64]> {
+        Cow::Borrowed(stored)
+    }
+    /// Takes the values of the frozen blocks from all stored ones; a model without frozen blocks has nothing to take.
+    fn fix(&mut self, _stored: &[f64]) {}
+    /// The degree when only these blocks of the layout are trained, by the degree calculus.
+    fn degree_of(&self, trainable: &[bool]) -> Degree {
+        if trainable.iter().all(|t| *t) {
+            return self.degree().clone();
+        }
+        Degree::None { why: "no degree is known for this model with frozen blocks".into() }
     }
     /// Quantities that the gradient flow conserves, relative to ‖θ‖²; empty where none are known.
     fn conserved(&self, _theta: &[f64]) -> Vec<f64> {

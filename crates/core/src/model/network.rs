@@ -27,7 +27,6 @@ impl Network {
     pub fn new(inputs: usize, layers: Vec<Box<dyn Layer>>, init: Init) -> Result<Self, Invalid> {
         init.check()?;
         let (mut layout, mut fan_in, mut spans) = (Layout::default(), Vec::new(), Vec::new());
-        let mut degree = Degree::Exact { degree: 0.0 };
         for (k, layer) in layers.iter().enumerate() {
             let start = layout.dim();
             // Degree of the outputs in this block alone: the product of the input degrees of the layers above.
@@ -37,14 +36,26 @@ impl Network {
                 fan_in.push(param.fan_in);
             }
             spans.push((start, layout.dim()));
-            degree = layer.degree(degree, &k.to_string());
         }
+        init.check_layers(&layout)?;
+        let degree = calculus(&layers, &vec![true; layout.blocks().len()]);
         Ok(Network { layers, spans, layout, fan_in, degree, inputs, init })
     }
 
     fn params<'a>(&self, theta: &'a [f64], k: usize) -> &'a [f64] {
         &theta[self.spans[k].0..self.spans[k].1]
     }
+}
+
+/// The degree of a chain of layers, `trainable` said of every block.
+fn calculus(layers: &[Box<dyn Layer>], trainable: &[bool]) -> Degree {
+    let (mut degree, mut rest) = (Degree::Exact { degree: 0.0 }, trainable);
+    for (k, layer) in layers.iter().enumerate() {
+        let (own, after) = rest.split_at(layer.params().len());
+        degree = layer.degree(degree, &k.to_string(), own);
+        rest = after;
+    }
+    degree
 }
 
 impl Model for Network {
@@ -111,6 +122,10 @@ impl Model for Network {
             }
         }
         Ok(())
+    }
+
+    fn degree_of(&self, trainable: &[bool]) -> Degree {
+        calculus(&self.layers, trainable)
     }
 
     fn row_size(&self) -> usize {

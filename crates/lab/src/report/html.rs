@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
+use super::ReportTable;
+
 /// Number of colours in `report.css`; further runs go round again.
 const COLOURS: usize = 7;
 
-/// Index of the colour of run `i`.
+/// Index of colour `i` among those of the style.
 pub(super) fn run_colour(i: usize) -> usize {
     i % COLOURS
 }
@@ -85,6 +87,33 @@ pub(super) fn matrix(names: &[&str], facts: &[Vec<(String, String)>]) -> String 
         }
     }
     out + "</table></div>"
+}
+
+/// A sentence as a paragraph; nothing where it is empty.
+pub(super) fn note(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("<p class=\"note\">{}</p>\n", escape(text)) }
+}
+
+/// A table with its heading; the best of a column is strong.
+pub(super) fn table(table: &ReportTable) -> String {
+    let head: String =
+        table.columns.iter().map(|c| format!("<th scope=\"col\">{}</th>", escape(c))).collect();
+    let mut out = format!(
+        "<section class=\"added\"><h2>{}</h2>{}<div class=\"scroll\"><table><thead><tr><th></th>{head}</tr></thead>",
+        escape(&table.title),
+        note(&table.note)
+    );
+    for (label, cells) in &table.rows {
+        out += &format!("<tr><th scope=\"row\">{}</th>", escape(label));
+        for cell in cells {
+            out += &match cell.is_best {
+                true => format!("<td class=\"best\"><strong>{}</strong></td>", escape(&cell.text)),
+                false => format!("<td>{}</td>", escape(&cell.text)),
+            };
+        }
+        out += "</tr>\n";
+    }
+    out + "</table></div></section>\n"
 }
 
 /// The leaves of a JSON value as dotted path and text, in the order of the document.

@@ -4,15 +4,18 @@
 //! A column that never changes is `{"n": rows, "all": value}`. Every `<` and `>` is written as an escape, so no text
 //! can end the surrounding script element.
 
-use super::{Figure, Regions, ReportRun};
+use super::{Added, Figure, Regions, ReportRun};
 use std::fmt::Write;
 
 /// All that the page's script reads.
-pub(super) fn payload(runs: &[ReportRun], figures: &[Figure]) -> String {
+pub(super) fn payload(runs: &[ReportRun], added: &Added) -> String {
     let mut out = String::from("{\"runs\":[");
-    list(&mut out, runs, |out, run| {
+    let coloured: Vec<(usize, &ReportRun)> =
+        runs.iter().enumerate().map(|(i, r)| (added.colour(i), r)).collect();
+    list(&mut out, &coloured, |out, (colour, run)| {
         *out += "{\"name\":";
         string(out, &run.name);
+        let _ = write!(out, ",\"colour\":{colour}");
         *out += ",\"columns\":[";
         list(out, &run.columns, |out, (name, values)| {
             *out += "[";
@@ -29,7 +32,7 @@ pub(super) fn payload(runs: &[ReportRun], figures: &[Figure]) -> String {
         *out += "}";
     });
     out += "],\"figures\":[";
-    list(&mut out, figures, figure);
+    list(&mut out, &added.figures, figure);
     out + "]}"
 }
 
@@ -55,6 +58,12 @@ fn figure(out: &mut String, figure: &Figure) {
         numbers(out, &trace.x);
         *out += ",\"y\":";
         numbers(out, &trace.y);
+        if !trace.low.is_empty() {
+            *out += ",\"low\":";
+            numbers(out, &trace.low);
+            *out += ",\"high\":";
+            numbers(out, &trace.high);
+        }
         *out += "}";
     });
     *out += "]}";

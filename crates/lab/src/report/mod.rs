@@ -106,6 +106,53 @@ pub struct Trace {
     pub y: Vec<f64>,
     /// Dashed, for references and bounds?
     pub dash: bool,
+    /// Lower edge of a band around the curve; empty for none.
+    pub low: Vec<f64>,
+    /// Upper edge of the band.
+    pub high: Vec<f64>,
+}
+
+/// What a recipe or a sweep adds to the page of its runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Added {
+    /// A sentence above everything; nothing where empty.
+    pub note: String,
+    /// For each run the number of its colour, so that the seeds of one variant share theirs; where empty each run has its
+    /// own.
+    pub colours: Vec<usize>,
+    /// Tables, above the figures.
+    pub tables: Vec<ReportTable>,
+    /// Figures, above the panels.
+    pub figures: Vec<Figure>,
+}
+
+impl Added {
+    /// The number of the colour of run `i`.
+    fn colour(&self, i: usize) -> usize {
+        self.colours.get(i).copied().unwrap_or(i)
+    }
+}
+
+/// A table with a heading.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReportTable {
+    /// Heading.
+    pub title: String,
+    /// What the entries are.
+    pub note: String,
+    /// Heads of the columns.
+    pub columns: Vec<String>,
+    /// Label of a row, with a cell for each column.
+    pub rows: Vec<(String, Vec<ReportCell>)>,
+}
+
+/// One entry of a [`ReportTable`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReportCell {
+    /// What it says.
+    pub text: String,
+    /// Is it the best of its column?
+    pub is_best: bool,
 }
 
 /// Returns the whole page.
@@ -113,12 +160,12 @@ pub struct Trace {
 /// # Examples
 /// A report needs nothing from outside:
 /// ```
-/// use latephase_lab::report::{ReportRun, render};
+/// use latephase_lab::report::{Added, ReportRun, render};
 /// let run = ReportRun { name: "base".into(), columns: vec![("step".into(), vec![0.0, 1.0])], ..Default::default() };
-/// let page = render("A first run", &[run], &[]);
+/// let page = render("A first run", &[run], &Added::default());
 /// assert!(page.starts_with("<!doctype html>") && !page.contains("<script src"));
 /// ```
-pub fn render(title: &str, runs: &[ReportRun], figures: &[Figure]) -> String {
+pub fn render(title: &str, runs: &[ReportRun], added: &Added) -> String {
     let names: Vec<&str> = runs.iter().map(|r| r.name.as_str()).collect();
     let tables: Vec<_> = runs.iter().map(|r| r.table.clone()).collect();
     let facts: Vec<_> = runs.iter().map(|r| html::flatten(&r.manifest)).collect();
@@ -128,15 +175,17 @@ pub fn render(title: &str, runs: &[ReportRun], figures: &[Figure]) -> String {
         &[
             ("title", &escape(title)),
             ("style", STYLE),
-            ("outcomes", &outcomes(runs)),
+            ("outcomes", &outcomes(runs, added)),
+            ("note", &html::note(&added.note)),
+            ("tables", &added.tables.iter().map(html::table).collect::<String>()),
             ("table", &matrix(&names, &tables)),
-            ("run_key", &run_key(&names)),
+            ("run_key", &run_key(&names, added)),
             ("specs", &specs(runs)),
             ("facts", &matrix(&names, &facts)),
             ("citations", &citations(runs)),
             ("credits", &credits(runs)),
             ("plotly_version", &escape(&plotly_version)),
-            ("data", &json::payload(runs, figures)),
+            ("data", &json::payload(runs, added)),
             ("plotly", &plotly),
             ("run", RUN),
             ("panels", PANELS),
@@ -156,12 +205,16 @@ fn plotly_script() -> (String, String) {
     (script.to_string(), version.unwrap_or_default().trim().to_string())
 }
 
-fn outcomes(runs: &[ReportRun]) -> String {
+fn outcomes(runs: &[ReportRun], added: &Added) -> String {
     let mut out = String::new();
     for (i, run) in runs.iter().enumerate() {
         let name = match runs.len() {
             1 => String::new(),
-            _ => format!("<i class=\"swatch c{}\"></i><b>{}</b> ", run_colour(i), escape(&run.name)),
+            _ => format!(
+                "<i class=\"swatch c{}\"></i><b>{}</b> ",
+                run_colour(added.colour(i)),
+                escape(&run.name)
+            ),
         };
         let kind = match run.outcome_kind.as_str() {
             "" => String::new(),
@@ -173,7 +226,7 @@ fn outcomes(runs: &[ReportRun]) -> String {
 }
 
 /// The colours of the runs, each a switch; nothing for a single run.
-fn run_key(names: &[&str]) -> String {
+fn run_key(names: &[&str], added: &Added) -> String {
     if names.len() < 2 {
         return String::new();
     }
@@ -182,7 +235,7 @@ fn run_key(names: &[&str]) -> String {
         out += &format!(
             "<button type=\"button\" class=\"chip\" data-run=\"{i}\" aria-pressed=\"true\">\
              <i class=\"swatch c{}\"></i>{}</button>",
-            run_colour(i),
+            run_colour(added.colour(i)),
             escape(name)
         );
     }

@@ -117,7 +117,7 @@
     const few = drawn <= 25;
     const traces = [{
       ...common, uid: id, name: plain(style.name), showlegend: style.legend, meta: run.index, x: xOut, y: yOut, text, mode: few ? 'lines+markers' : 'lines',
-      line: { color: style.colour, dash: style.dash, width: run.index < 7 ? 1.7 : 1 }, marker: { size: 4, color: style.colour },
+      line: { color: style.colour, dash: style.dash, width: run.colour < 7 ? 1.7 : 1 }, marker: { size: 4, color: style.colour },
       hovertemplate: '<b>' + plain((runs.length > 1 ? run.name + ' · ' : '') + name) + '</b><br>%{text}<extra></extra>',
     }];
     const points = (list, kind, marker) => list.length && traces.push({
@@ -133,7 +133,7 @@
     const several = runs.length > 1;
     names.forEach((name, k) => {
       for (const run of runs.filter(r => r.shown && r.measured(name) && r.measured(x.axis[0]))) {
-        const colour = theme.colours[(several ? run.index : k) % theme.colours.length];
+        const colour = theme.colours[(several ? run.colour : k) % theme.colours.length];
         const dash = several ? DASHES[k % DASHES.length] : k < theme.colours.length ? 'solid' : 'dash';
         traces.push(...curve(run, name, { name, colour, dash, legend: !several && names.length > 1 }, log, drop));
       }
@@ -265,9 +265,30 @@
   function setUpFigures() {
     byId('figures').hidden = !data.figures.length;
     for (const figure of data.figures) {
-      for (const trace of figure.traces) { trace.x = decodeAll(trace.x); trace.y = decodeAll(trace.y); }
+      for (const trace of figure.traces) for (const key of ['x', 'y', 'low', 'high']) if (trace[key]) trace[key] = decodeAll(trace[key]);
       figures.push({ figure, panel: frame(figure.id, figure.title, figure.caption, byId('figures')) });
     }
+  }
+
+  const tint = (hex, alpha) => 'rgba(' + [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16)).join() + ',' + alpha + ')';
+
+  // A band as closed outlines, one for each stretch without a gap.
+  function band(figure, trace, k) {
+    if (!trace.low) return [];
+    const ok = i => usable(trace.x[i], figure.x_log) && usable(trace.low[i], figure.y_log) && usable(trace.high[i], figure.y_log);
+    const xs = [], ys = [];
+    for (let from = 0, to; from < trace.x.length; from = to + 1) {
+      for (to = from; to < trace.x.length && ok(to); to++);
+      if (to === from) continue;
+      if (xs.length) { xs.push(null); ys.push(null); }
+      for (let i = from; i < to; i++) { xs.push(trace.x[i]); ys.push(trace.high[i]); }
+      for (let i = to - 1; i >= from; i--) { xs.push(trace.x[i]); ys.push(trace.low[i]); }
+    }
+    const colour = theme.colours[k % theme.colours.length];
+    return [{
+      type: 'scatter', uid: 'band-' + k, x: xs, y: ys, mode: 'lines', fill: 'toself', fillcolor: tint(colour, 0.18), line: { color: colour, width: 0 },
+      hoverinfo: 'skip', showlegend: false, legendgroup: 'figure-' + k,
+    }];
   }
 
   function drawFigures() {
@@ -278,13 +299,15 @@
         dropped += trace.y.filter((v, i) => !Number.isNaN(v) && !ok(v, i)).length;
         const ys = Array.from(trace.y, (v, i) => ok(v, i) ? v : null), drawn = ys.filter(v => v !== null).length;
         return {
-          type: 'scatter', uid: 'figure-' + k, name: plain(trace.name), showlegend: figure.traces.length > 1, mode: drawn <= 25 && !trace.dash ? 'lines+markers' : 'lines',
-          x: Array.from(trace.x, (v, i) => ys[i] === null ? null : v), y: ys, text: Array.from(trace.y, (v, i) => exact(v) + '<br>' + plain(figure.x_label) + ' = ' + exact(trace.x[i])),
+          type: 'scatter', uid: 'figure-' + k, name: plain(trace.name), legendgroup: 'figure-' + k, showlegend: figure.traces.length > 1, mode: drawn <= 25 && !trace.dash ? 'lines+markers' : 'lines',
+          x: Array.from(trace.x, (v, i) => ys[i] === null ? null : v), y: ys, text: Array.from(trace.y, (v, i) => exact(v) + (trace.low ? ', ' + exact(trace.low[i]) + ' to ' + exact(trace.high[i]) : '') + '<br>' + plain(figure.x_label) + ' = ' + exact(trace.x[i])),
           line: { color: theme.colours[k % theme.colours.length], dash: trace.dash ? 'dash' : 'solid', width: 1.7 }, marker: { size: 4 },
           hovertemplate: '<b>' + plain(trace.name) + '</b><br>%{text}<extra></extra>',
         };
       });
       panel.dropped.textContent = dropped ? 'Not drawn: ' + dropped + ' without a place on these axes.' : '';
+      // Under the curves, so that no band hides one.
+      traces.unshift(...figure.traces.flatMap((trace, k) => band(figure, trace, k)));
       plot(panel, traces, axis(plain(figure.x_label), figure.x_log, 'x', traces, 'x'), axis(plain(figure.y_label), figure.y_log, 'y', traces, 'y'));
     }
   }

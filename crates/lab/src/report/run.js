@@ -6,9 +6,10 @@ const decodeAll = list => Float64Array.from(list, decode);
 const exact = v => Number.isNaN(v) ? 'not measured' : String(v).replace('Infinity', '∞').replace(/^-/, '−');
 
 class Run {
-  constructor({ name, columns, regions }, index) {
+  constructor({ name, colour, columns, regions }, index) {
     this.name = name;
     this.index = index;
+    this.colour = colour;
     this.shown = true;
     this.names = columns.map(([column]) => column);
     this.columns = new Map(columns.map(([column, v]) => [column, Array.isArray(v) ? decodeAll(v) : new Float64Array(v.n).fill(decode(v.all))]));

@@ -30,7 +30,7 @@ pub(crate) fn segments(path: &str) -> Vec<String> {
 }
 
 /// `line:column` of a byte offset, both from 1, the column in characters.
-pub(super) fn line_column(text: &str, offset: usize) -> String {
+pub(crate) fn line_column(text: &str, offset: usize) -> String {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let start = before.rfind('\n').map_or(0, |k| k + 1);
@@ -38,7 +38,7 @@ pub(super) fn line_column(text: &str, offset: usize) -> String {
 }
 
 impl Origin {
-    pub(super) fn new(file: &str, text: &str, overrides: Vec<Applied>) -> Self {
+    pub(crate) fn new(file: &str, text: &str, overrides: Vec<Applied>) -> Self {
         Origin { file: file.to_owned(), text: text.to_owned(), overrides }
     }
 
@@ -49,7 +49,7 @@ impl Origin {
         self.complain(Complaint::of(&invalid.field, &invalid.message))
     }
 
-    pub(super) fn complain(&self, complaint: Complaint) -> Error {
+    pub(crate) fn complain(&self, complaint: Complaint) -> Error {
         let path = segments(&complaint.path);
         Error::spec(self.locate(&path, complaint.point), complaint)
     }

@@ -12,6 +12,9 @@ pub type Complaint = String;
 /// The metadata key; a single one, because the format's writer orders several at random.
 const KEY: &str = "latephase";
 
+/// The field of a file's metadata that lists the blocks which were not trained.
+pub const FROZEN: &str = "frozen";
+
 /// Serialises a state with one line of metadata.
 ///
 /// # Errors
@@ -81,17 +84,35 @@ pub fn read_state(bytes: &[u8]) -> Result<(State, String), Complaint> {
     Ok((state, meta))
 }
 
-/// Reads every F64 tensor of a file, one after the other in the order of their names: θ without its layout.
+/// Reads every F64 tensor of a file that was trained, one after the other in the order of their names: θ without its
+/// layout.
 ///
 /// # Errors
 /// When the bytes are no safetensors file.
 pub fn read_flat(bytes: &[u8]) -> Result<Vec<f64>, Complaint> {
-    let (state, _) = read_state(bytes)?;
-    let numbers = state.arrays.into_values().filter_map(|a| match a {
-        Array::F64(v) => Some(v),
-        Array::U64(_) => None,
+    let (state, meta) = read_state(bytes)?;
+    let frozen = frozen_of(&meta);
+    let numbers = state.arrays.into_iter().filter_map(|(name, a)| match a {
+        Array::F64(v) if !frozen.contains(&name) => Some(v),
+        _ => None,
     });
     Ok(numbers.flatten().collect())
+}
+
+/// The blocks that a file's metadata calls frozen.
+fn frozen_of(meta: &str) -> Vec<String> {
+    let about: serde_json::Value = serde_json::from_str(meta).unwrap_or_default();
+    let names = about[FROZEN].as_array().into_iter().flatten();
+    names.filter_map(|n| n.as_str()).map(str::to_owned).collect()
+}
+
+/// The blocks of a file that were not trained; none where it does not say.
+///
+/// # Errors
+/// When the bytes are no safetensors file.
+pub fn frozen(bytes: &[u8]) -> Result<Vec<String>, Complaint> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+    Ok(header.metadata().as_ref().and_then(|m| m.get(KEY)).map_or(Vec::new(), |meta| frozen_of(meta)))
 }
 
 /// Reads θ for a layout: every block must be there under its name and in its shape, as F64 or F32.

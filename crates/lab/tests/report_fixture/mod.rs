@@ -106,7 +106,7 @@ pub fn figure() -> Figure {
     let x: Vec<f64> = (1..60).map(|i| 10f64.powf(f64::from(i) / 20.0)).collect();
     let trace = |name: &str, c: f64, dash| {
         let y = x.iter().map(|v| if dash { c } else { c * (1.0 - 1.0 / v.sqrt()) }).collect();
-        Trace { name: name.into(), x: x.clone(), y, dash }
+        Trace { name: name.into(), x: x.clone(), y, dash, ..Default::default() }
     };
     Figure {
         id: "honesty".into(),

@@ -180,7 +180,7 @@ impl Layer for Activation {
         self.width
     }
 
-    fn degree(&self, before: Degree, _name: &str) -> Degree {
+    fn degree(&self, before: Degree, _name: &str, _trainable: &[bool]) -> Degree {
         before.then_power(self.function.power())
     }
 

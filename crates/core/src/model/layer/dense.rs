@@ -37,9 +37,13 @@ impl Layer for Dense {
         params
     }
 
-    fn degree(&self, before: Degree, name: &str) -> Degree {
-        let degree = before.then_dense();
-        if self.bias { degree.then_bias(&format!("{name}.bias")) } else { degree }
+    fn degree(&self, before: Degree, name: &str, trainable: &[bool]) -> Degree {
+        let degree = if trainable[0] { before.then_dense() } else { before };
+        match trainable.get(1) {
+            Some(true) => degree.then_bias(&format!("{name}.bias"), 1.0),
+            Some(false) => degree.then_bias(&format!("{name}.bias"), 0.0),
+            None => degree,
+        }
     }
 
     fn forward(&self, params: &[f64], x: &[f64], n: usize, y: &mut [f64]) {

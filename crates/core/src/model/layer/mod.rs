@@ -31,8 +31,9 @@ pub trait Layer: Send + Sync + Debug {
     fn params(&self) -> Vec<Param> {
         Vec::new()
     }
-    /// The degree calculus: the degree of the network up to and including this layer.
-    fn degree(&self, before: Degree, name: &str) -> Degree;
+    /// The degree calculus: the degree of the network up to and including this layer. `trainable` says of each of
+    /// [`params`](Layer::params) whether it is trained: a frozen block is a constant, of degree 0 in θ.
+    fn degree(&self, before: Degree, name: &str, trainable: &[bool]) -> Degree;
     /// The factor by which this layer multiplies the degree of what comes before it.
     fn input_degree(&self) -> f64 {
         1.0

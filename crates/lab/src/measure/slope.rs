@@ -1,0 +1,68 @@
+//! The slope of one column against another at the end of a run, by least squares.
+//!
+//! With logarithms of both it is the power b of y ≈ c·x^b: over the last decades of ln(1/𝓛) a residual that falls like
+//! 1/ln(1/𝓛) has slope −1.
+
+use serde::Deserialize;
+
+use super::{Measuring, Seen};
+use crate::error::Error;
+use crate::place::Place;
+
+/// The slope of `column` against `against` over the last `decades` of the latter.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slope {
+    /// The column on the vertical axis.
+    pub column: String,
+    /// The column on the horizontal axis; `ln(1/L)` is one of them.
+    pub against: String,
+    /// Whether the logarithm of `column` is taken; not by default.
+    #[serde(default)]
+    pub column_log: bool,
+    /// Whether the logarithm of `against` is taken; not by default.
+    #[serde(default)]
+    pub against_log: bool,
+    /// The looks at which `against` is above 10^−decades of its last value; all that are known when absent.
+    pub decades: Option<f64>,
+}
+
+impl Measuring for Slope {
+    fn of(&self, run: &Seen<'_>, _: &Place) -> Result<f64, Error> {
+        let (x, y) = (run.columns.series(&self.against), run.columns.series(&self.column));
+        let last = x.iter().rev().copied().find(|x| x.is_finite()).unwrap_or(f64::NAN);
+        let least = self.decades.map_or(f64::NEG_INFINITY, |d| last * 10f64.powf(-d));
+        let scaled = |v: f64, log: bool| if log { v.ln() } else { v };
+        let points: Vec<(f64, f64)> = x
+            .iter()
+            .zip(&y)
+            .filter(|(x, _)| **x >= least)
+            .map(|(x, y)| (scaled(*x, self.against_log), scaled(*y, self.column_log)))
+            .filter(|(x, y)| x.is_finite() && y.is_finite())
+            .collect();
+        Ok(least_squares(&points))
+    }
+
+    fn columns(&self) -> Vec<&str> {
+        vec![&self.column, &self.against]
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match self.decades {
+            Some(d) if !(d > 0.0 && d.is_finite()) => {
+                Err(format!("decades = {d} spans nothing; use a positive number"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The slope of the least-squares line; NaN where all points share one abscissa, or there are fewer than two.
+fn least_squares(points: &[(f64, f64)]) -> f64 {
+    let n = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
+    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
+    let across: f64 = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum();
+    let along: f64 = points.iter().map(|p| (p.0 - x) * (p.0 - x)).sum();
+    if along > 0.0 { across / along } else { f64::NAN }
+}
