@@ -62,7 +62,7 @@ const ACTIVATIONS: [(&str, &str, &str); 5] = [
 const BATCHES: [(&str, &str, &str); 3] = [
     ("full", "the whole training set at every step", ""),
     ("shuffle", "without replacement, a new order every epoch", "size = 32"),
-    ("fresh", "with replacement, drawn anew at every step", "size = 32"),
+    ("fresh", "a subset drawn anew and independently at every step", "size = 32"),
 ];
 const INITIALISATIONS: [(&str, &str, &str); 6] = [
     ("he", "normal with variance 2/fan_in", "alpha = 0.1"),

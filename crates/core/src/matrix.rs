@@ -141,6 +141,9 @@ pub(crate) fn rounding(rows: usize, cols: usize) -> f64 {
 /// Eigenvalues, rising, and eigenvectors of a symmetric matrix; None where the kernel fails.
 pub(crate) fn eigen(a: MatRef<'_, f64>) -> Option<(Vec<f64>, Mat<f64>)> {
     let n = a.nrows();
+    if n == 0 {
+        return Some((Vec::new(), Mat::new()));
+    }
     let (mut s, mut u) = (Diag::zeros(n), Mat::zeros(n, n));
     let yes = ComputeEigenvectors::Yes;
     let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<f64>(n, yes, Par::Seq, Default::default()));

@@ -88,7 +88,7 @@ fn a_bad_setting_is_named_with_its_path() {
     );
     refused(
         "data = { kind = 'digits', order = 'last' }",
-        "@order@unknown variant `last`, expected `first` or `random`",
+        "@order@unknown variant `last`, expected one of `first`, `random`, `balanced`",
     );
     refused(
         "data = { kind = 'csv', path = 'a', test = -3 }",

@@ -2,6 +2,7 @@
 
 use latephase_core::Invalid;
 
+use super::table::known;
 use super::{Recipe, Settings};
 use crate::build::build;
 use crate::error::Error;
@@ -32,7 +33,10 @@ impl Settings {
             expect.check(&labels).map_err(told)?;
         }
         for (k, table) in self.tables.iter().enumerate() {
-            table.check().map_err(|text| (format!("tables[{k}]"), text))?;
+            table.check(&labels).map_err(|text| (format!("tables[{k}]"), text))?;
+        }
+        for (k, figure) in self.figures.iter().enumerate() {
+            known(&figure.runs, &labels).map_err(|text| (format!("figures[{k}]"), text))?;
         }
         Ok(())
     }

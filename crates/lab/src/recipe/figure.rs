@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::table::shows;
 use crate::bands::{Across, SAYS, trace};
 use crate::error::Error;
 use crate::expect::Group;
@@ -16,6 +17,9 @@ pub struct FigureOf {
     pub title: String,
     /// What to look for.
     pub caption: String,
+    /// Labels of the variants that it shows; all of them when absent.
+    #[serde(default)]
+    pub runs: Option<Vec<String>>,
     /// The column on the vertical axis.
     pub column: String,
     /// The column on the horizontal axis; `ln(1/L)` when absent.
@@ -48,7 +52,8 @@ pub(super) fn figures(list: &[FigureOf], groups: &[Group]) -> Result<Vec<Figure>
         runs.push((group.label.as_str(), columns?));
     }
     let draw = |(k, figure): (usize, &FigureOf)| {
-        let named: Vec<(&str, &[Columns])> = runs.iter().map(|(l, c)| (*l, c.as_slice())).collect();
+        let shown = runs.iter().filter(|(label, _)| shows(&figure.runs, label));
+        let named: Vec<(&str, &[Columns])> = shown.map(|(l, c)| (*l, c.as_slice())).collect();
         of_groups(format!("figure-{k}"), figure, &named)
     };
     Ok(list.iter().enumerate().map(draw).collect())

@@ -16,6 +16,9 @@ use crate::seeds::Spread;
 pub struct TableOf {
     /// Its heading.
     pub title: String,
+    /// Labels of the variants that it shows; all of them when absent.
+    #[serde(default)]
+    pub runs: Option<Vec<String>>,
     /// Columns of the record.
     pub columns: Vec<String>,
     /// Whether each value is also shown relative to the best of its column; not by default.
@@ -79,11 +82,12 @@ pub struct Cell {
 
 impl TableOf {
     fn place(&self) -> Result<Place, String> {
-        let TableOf { at, at_step, at_epoch, hold, .. } = *self;
+        let &TableOf { at, at_step, at_epoch, hold, .. } = self;
         PlaceKeys { at, at_step, at_epoch, hold }.place()
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self, labels: &[&str]) -> Result<(), String> {
+        known(&self.runs, labels)?;
         if self.columns.is_empty() {
             return Err("a table needs `columns`, such as [\"margin\", \"test_accuracy\"]".into());
         }
@@ -97,7 +101,7 @@ impl TableOf {
     pub fn fill(&self, groups: &[Group]) -> Result<Table, Error> {
         let place = self.place().map_err(|text| Error::usage(format!("{}: {text}", self.title)))?;
         let mut rows = Vec::new();
-        for group in groups {
+        for group in groups.iter().filter(|g| shows(&self.runs, &g.label)) {
             let runs: Result<Vec<Columns>, Error> =
                 group.runs.iter().map(|(_, d)| Columns::read(d)).collect();
             let runs = runs?;
@@ -127,6 +131,22 @@ impl TableOf {
             _ => "at the end".into(),
         };
         if self.hold { format!("{text}, or at the end of a run that ended before") } else { text }
+    }
+}
+
+/// Whether a table or figure of these runs, or of all, shows the variant.
+pub(super) fn shows(runs: &Option<Vec<String>>, label: &str) -> bool {
+    runs.as_ref().is_none_or(|runs| runs.iter().any(|r| r == label))
+}
+
+/// Refuses the label of a variant that there is not.
+pub(super) fn known(runs: &Option<Vec<String>>, labels: &[&str]) -> Result<(), String> {
+    match runs.iter().flatten().find(|r| !labels.contains(&r.as_str())) {
+        None => Ok(()),
+        Some(none) => {
+            let labels: Vec<String> = labels.iter().map(|l| (*l).to_owned()).collect();
+            Err(format!("there is no run `{none}`{}", crate::spec::choices(none, &labels)))
+        }
     }
 }
 
