@@ -79,6 +79,12 @@ recipes! {
     "mnist-3-6",
     "honesty/relu",
     "honesty/relu-squared",
+    "tsilivis-2024/teacher-student",
+    "tsilivis-2024/mnist-adam",
+    "tsilivis-2024/mnist-adam-late",
+    "tsilivis-2024/shampoo",
+    "muon-late",
+    "muon-late-mnist",
     "schechtman-schreuder-2025/constant-step-sgd",
 }
 
