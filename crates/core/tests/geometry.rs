@@ -383,7 +383,16 @@ fn in_l2_only_what_no_other_probe_has_is_written() {
             weight_decay: 0.0,
         })
         .unwrap();
-    assert_eq!(columns, ["margin_preconditioned", "misalignment_l2", "kkt_bregman_l2", "kkt_delta_sum_l2"]);
+    assert_eq!(
+        columns,
+        [
+            "margin_preconditioned",
+            "misalignment_l2",
+            "kkt_bregman_l2",
+            "kkt_bregman_bound_l2",
+            "kkt_delta_sum_l2"
+        ]
+    );
     // A norm that is asked for twice is measured once.
     let (_, columns) = begin(&problem, &theta(1.0), "norms = ['linf', 'l1']", 0.0);
     assert_eq!(columns.iter().filter(|c| *c == "alignment_linf").count(), 1);
@@ -480,4 +489,51 @@ fn the_probe_sees_a_relabelled_order_of_examples_as_the_same() {
     for ((name, x), (_, y)) in a.cells.iter().zip(&b.cells) {
         assert!((x - y).abs() <= 1e-9 * x.abs().max(1e-3) || x.is_nan() && y.is_nan(), "{name}: {x} and {y}");
     }
+}
+
+// Tsilivis et al. 2024, Proposition 28; the slack is that of the integrator (rtol 1e-8), far above rounding.
+#[test]
+fn along_the_flow_the_bregman_gap_stays_below_its_bound_from_separation_on() {
+    let text = "kind = 'mlp'\nwidths = [6]\nactivation = 'relu-power'";
+    let (x, labels) = (normals(4, "inputs", 24), [0, 1, 0, 1, 0, 1, 0, 1]);
+    let problem = problem(model(text, 3, 1), "kind = 'exponential'", data(&x, &labels, 3, 2));
+    let start: Vec<f64> = normals(9, "theta", problem.dim()).iter().map(|t| 0.4 * t).collect();
+    let mut probe = parse::<AnyProbe>("kind = 'geometry'").build();
+    let norms = vec![AnyNorm::default()];
+    probe
+        .begin(&Context { problem: &problem, theta: &start, norms: norms.clone(), weight_decay: 0.0 })
+        .unwrap();
+    let mut flow = common::algorithm("kind = 'flow'\nrtol = 1e-8").build();
+    flow.begin(&problem, 0).unwrap();
+    let mut at = Iterate::new(start.clone());
+    let (mut before, mut after) = (0, 0);
+    while at.clocks.step < 3000 {
+        let snapshot = Snapshot::new(&problem, &mut at, None).unwrap();
+        let (late, ln_loss) = (snapshot.full.ln_loss_sum < 0.0, snapshot.full.ln_loss_sum);
+        let mut row = Row::default();
+        probe.measure(&snapshot, &mut row);
+        let (gap, bound) = (row.get("kkt_bregman_l2"), row.get("kkt_bregman_bound_l2"));
+        if late {
+            assert!(gap <= bound * (1.0 + 1e-6), "at ln L = {ln_loss}: {gap} above {bound}");
+            after += 1;
+            // A probe that was saved and loaded goes on with the same bound.
+            let mut other = parse::<AnyProbe>("kind = 'geometry'").build();
+            let context =
+                Context { problem: &problem, theta: &start, norms: norms.clone(), weight_decay: 0.0 };
+            other.begin(&context).unwrap();
+            other.load(&probe.save()).unwrap();
+            let mut again = Row::default();
+            other.measure(&snapshot, &mut again);
+            let bits = |row: &Row| row.cells.iter().map(|c| c.1.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&again), bits(&row));
+        } else {
+            assert!(bound.is_nan());
+            before += 1;
+        }
+        if ln_loss < -100.0 {
+            break;
+        }
+        flow.step(&problem, &mut at).unwrap();
+    }
+    assert!(before > 3 && after > 30, "{before} looks before separation, {after} after");
 }

@@ -21,7 +21,7 @@ use crate::cite::{Cite, TSILIVIS_2024, WANG_2021, XIE_LI_2024};
 use crate::norm::{AnyNorm, Norm};
 use crate::numeric::{self, axpy, compensated_sum, distance, dot, norm};
 use crate::quadratic::{Gram, Nnls};
-use crate::{Invalid, Layout};
+use crate::{Invalid, Layout, State};
 
 /// For every norm N of the algorithm's phases and of `norms`, with a = ⟨θ/‖θ‖, −g/‖g‖⋆⟩:
 ///
@@ -30,6 +30,7 @@ use crate::{Invalid, Layout};
 /// | `alignment_N` | a, in [−1, 1] |
 /// | `misalignment_N` | 1 − a, formed without cancellation where the norm knows how |
 /// | `kkt_bregman_N` | γ^{−2/L}(1 − a), γ = q_min/‖θ‖^L: the Bregman divergence of ½‖·‖⋆² between Σλ_i h̃_i and ∂½‖θ̃‖² (Proposition 28, with equality) |
+/// | `kkt_bregman_bound_N` | γ̃(t₀)^{−2/L}(1 − a), γ̃(t₀) the smoothed margin at the first look after separation: what the flow keeps the gap below (Proposition 28); NaN until then |
 /// | `kkt_delta_sum_N` | Σλ_i(q_i/q_min − 1), closed-form λ (Definition 16: a sum) |
 /// | `kkt_epsilon_N` | ‖Σλ_i h̃_i − k‖₂, closed-form λ, k the nearest element of ∂½‖θ̃‖² widened by `within` |
 /// | `kkt_epsilon_fit_N`, `kkt_delta_sum_fit_N` | the same of fitted λ |
@@ -42,7 +43,7 @@ use crate::{Invalid, Layout};
 /// (Wang et al. 2021; NaN without one).
 ///
 /// The `kkt` and `stationarity` columns are NaN until q_min > 0 and without a degree; a network of order M uses M. In ℓ2
-/// only `misalignment`, `kkt_bregman` and `kkt_delta_sum` are written: the others are `beta`, `kkt_epsilon` and
+/// only `misalignment`, `kkt_bregman`, its bound and `kkt_delta_sum` are written: the others are `beta`, `kkt_epsilon` and
 /// `kkt_epsilon_fit` of other probes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +63,9 @@ pub struct Geometry {
     pub most: usize,
     #[serde(skip)]
     running: Vec<(Arc<dyn Norm>, String)>,
+    /// γ̃(t₀) in each norm; NaN before separation.
+    #[serde(skip)]
+    first: Vec<f64>,
     #[serde(skip)]
     weight_decay: f64,
 }
@@ -83,7 +87,7 @@ const ROUNDS: usize = 60;
 const PROGRESS: f64 = 1e-6;
 
 /// What is written besides of a norm whose subgradient is single.
-const EVERY: [&str; 3] = ["misalignment", "kkt_bregman", "kkt_delta_sum"];
+const EVERY: [&str; 4] = ["misalignment", "kkt_bregman", "kkt_bregman_bound", "kkt_delta_sum"];
 const OTHERS: [&str; 7] = [
     "alignment",
     "kkt_epsilon",
@@ -102,6 +106,7 @@ impl Default for Geometry {
             band: three_hundredths(),
             most: most(),
             running: Vec::new(),
+            first: Vec::new(),
             weight_decay: 0.0,
         }
     }
@@ -137,6 +142,7 @@ impl Probe for Geometry {
                 self.running.push((norm, column));
             }
         }
+        self.first = vec![f64::NAN; self.running.len()];
         self.weight_decay = context.weight_decay;
         let mut columns = vec!["margin_preconditioned".to_owned()];
         for (_, column) in &self.running {
@@ -152,10 +158,17 @@ impl Probe for Geometry {
     fn measure(&mut self, at: &Snapshot<'_>, row: &mut Row) {
         let degree = at.problem.model.degree().order().unwrap_or(f64::NAN);
         row.put("margin_preconditioned", preconditioned(at, degree));
-        for (norm, column) in &self.running {
+        let is_late = at.full.ln_loss_sum < at.problem.loss.ln_threshold();
+        for (k, (norm, column)) in self.running.iter().enumerate() {
             let place = Place::new(at, norm.as_ref(), degree);
             row.put(&format!("misalignment_{column}"), place.misalignment);
             row.put(&format!("kkt_bregman_{column}"), place.size * place.size * place.misalignment);
+            if is_late && self.first[k].is_nan() {
+                let smooth = at.problem.loss.inverse(-at.full.ln_loss_sum);
+                self.first[k] = smooth / norm.of(at.theta, place.layout).powf(degree);
+            }
+            let bound = self.first[k].powf(-2.0 / degree) * place.misalignment;
+            row.put(&format!("kkt_bregman_bound_{column}"), bound);
             row.put(&format!("kkt_delta_sum_{column}"), place.delta_sum());
             if !is_euclidean(column) {
                 let cells = self.others(&place);
@@ -170,6 +183,23 @@ impl Probe for Geometry {
                 row.put(&format!("frank_wolfe_gap_{column}"), (1.0 - radius) + radius * place.misalignment);
             }
         }
+    }
+
+    fn save(&self) -> State {
+        let mut state = State::default();
+        state.put("first", &self.first);
+        state
+    }
+
+    fn load(&mut self, state: &State) -> Result<(), Invalid> {
+        let first = state.get("first")?;
+        if first.len() != self.first.len() {
+            let text =
+                format!("{} numbers, expected one for each of {} norms", first.len(), self.first.len());
+            return Err(Invalid::new("first", text));
+        }
+        self.first.copy_from_slice(first);
+        Ok(())
     }
 }
 
