@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use latephase_core::probe::Row;
 use latephase_lab::Spec;
+use latephase_lab::expect::Compared;
 use latephase_lab::recipe::record::{held, row};
 use latephase_lab::recipe::{Recipe, RecipeOptions, RecipeResult, find, outcome_of, read, run};
 use latephase_lab::source::Lookup;
@@ -106,9 +107,7 @@ fn text(result: &RecipeResult) -> Result<String, Failure> {
             rows.iter_mut().for_each(|row| drop(row.remove(3)));
         }
         text += &format!("\n{}\n", aligned(&rows));
-        for row in &result.rows {
-            text += &format!("{}: {}\n", row.id, row.source);
-        }
+        text += &sources(&result.rows);
     }
     for table in &result.tables {
         text += &format!("\n{}, {}\n{}", table.title, table.place, aligned(&table.cells()));
@@ -117,6 +116,18 @@ fn text(result: &RecipeResult) -> Result<String, Failure> {
         text += &format!("\n{}\n", report.display());
     }
     Ok(text)
+}
+
+/// Each source once, in order, after the rows that it is behind.
+fn sources(rows: &[Compared]) -> String {
+    let mut behind: Vec<(&str, Vec<&str>)> = Vec::new();
+    for row in rows {
+        match behind.iter_mut().find(|(source, _)| *source == row.source) {
+            Some((_, ids)) => ids.push(&row.id),
+            None => behind.push((&row.source, vec![&row.id])),
+        }
+    }
+    behind.iter().map(|(source, ids)| format!("{}: {source}\n", ids.join(", "))).collect()
 }
 
 fn object(recipe: &Recipe, quick: bool, result: &RecipeResult) -> Value {
@@ -163,7 +174,6 @@ impl Progress for Current<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use latephase_lab::expect::Compared;
 
     #[test]
     fn one_violated_row_is_1_and_an_undecided_one_is_not() {
@@ -172,5 +182,13 @@ mod tests {
         assert_eq!(exit(&result(vec![row(Some(true)), row(None)]), false), Exit::Done);
         assert_eq!(exit(&result(vec![row(Some(true)), row(Some(false))]), false), Exit::Violated);
         assert_eq!(exit(&result(vec![row(Some(false))]), true), Exit::Interrupted);
+    }
+
+    #[test]
+    fn a_source_is_told_once_for_all_rows_behind_it() {
+        let row =
+            |id: &str, source: &str| Compared { id: id.into(), source: source.into(), ..Compared::default() };
+        let rows = [row("a", "Fig. 1"), row("b", "Fig. 2"), row("c", "Fig. 1")];
+        assert_eq!(sources(&rows), "a, c: Fig. 1\nb: Fig. 2\n");
     }
 }
