@@ -41,6 +41,9 @@ pub struct Expect {
     /// Labels of variants whose measures fall strictly in this order, in every seed.
     #[serde(default)]
     pub order: Option<Vec<String>>,
+    /// Whether an order is judged by the means over seeds, for statements about means; seed by seed otherwise.
+    #[serde(default)]
+    pub of_means: bool,
     /// At this level of log10 loss; at the end when absent.
     #[serde(default)]
     pub at: Option<f64>,
@@ -172,7 +175,10 @@ impl Expect {
         if part.needs_two() && self.against.is_none() {
             return Err("this measure is of two runs; name the other one with `against`".into());
         }
-        let Some(order) = &self.order else { return Ok(()) };
+        let Some(order) = &self.order else {
+            let text = "`of_means` says how an order is judged; a value is judged by its mean anyway";
+            return if self.of_means { Err(text.into()) } else { Ok(()) };
+        };
         let judged = self.tolerance.admits(1.0, 1.0).is_some();
         if self.run.is_some() || self.against.is_some() || self.value.is_some() || judged {
             return Err(
@@ -302,6 +308,10 @@ fn compare_order(expect: &Expect, values: Vec<(String, Vec<f64>)>) -> Compared {
         ours: means.join(", "),
         ratio: if seeds == 1 { String::new() } else { format!("{count} of {seeds} seeds") },
         held: match () {
+            () if expect.of_means && !held.contains(&None) => {
+                let means: Vec<f64> = values.iter().map(|(_, v)| Spread::of(v).mean).collect();
+                Some(means.windows(2).all(|w| w[0] > w[1]))
+            }
             () if held.contains(&Some(false)) => Some(false),
             () if held.contains(&None) || held.is_empty() => None,
             () => Some(true),

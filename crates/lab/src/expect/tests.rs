@@ -58,6 +58,14 @@ fn an_order_has_to_hold_in_every_seed() {
     assert_eq!((held.held, held.paper.as_str()), (Some(true), "A > B > C"));
     assert_eq!(held.ratio, "3 of 3 seeds");
     // The means are in order, one seed is not.
+    let of_means = expect("measure = { column = 'margin' }\norder = ['A', 'B', 'C']\nof_means = true");
+    let values = |v: [[f64; 3]; 3]| {
+        vec![("A".into(), v[0].to_vec()), ("B".into(), v[1].to_vec()), ("C".into(), v[2].to_vec())]
+    };
+    let found = compare_order(&of_means, values([[9.0, 8.0, 9.0], [6.0, 8.5, 4.0], [1.0, 2.0, 3.0]]));
+    assert_eq!((found.held, found.ratio.as_str()), (Some(true), "2 of 3 seeds"));
+    let unknown = compare_order(&of_means, values([[9.0, f64::NAN, 9.0], [6.0, 8.5, 4.0], [1.0, 2.0, 3.0]]));
+    assert_eq!(unknown.held, None);
     let once = judged(high, [6.0, 8.5, 4.0], low);
     assert_eq!((once.held, once.ratio.as_str()), (Some(false), "2 of 3 seeds"));
     assert_eq!(judged(high, [6.0, 8.0, 4.0], low).held, Some(false), "a tie is no order");
@@ -74,6 +82,7 @@ fn what_makes_no_sense_is_refused_before_anything_runs() {
         ("measure = { column = 'x' }\nagainst = 'Gd'", "did you mean `GD`?"),
         ("measure = { column = 'x' }\norder = ['SD', 'CD']", "no run `CD`"),
         ("measure = { column = 'x' }\norder = ['SD']", "two or more runs"),
+        ("measure = { column = 'x' }\nof_means = true", "how an order is judged"),
         ("measure = { column = 'x' }\norder = ['SD', 'SD']", "two or more runs"),
         ("measure = { column = 'x' }\norder = ['SD', 'GD']\nvalue = 1.0", "judged by itself"),
         ("measure = { column = 'x' }\nat = -1.0\nat_step = 5", "give one of"),

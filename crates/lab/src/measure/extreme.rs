@@ -18,6 +18,10 @@ pub struct PeakStep(pub String);
 #[derive(Clone, Debug, Deserialize)]
 pub struct Least(pub String);
 
+/// The value of the column of this name at the place, over its largest one: 1 for what has never fallen since.
+#[derive(Clone, Debug, Deserialize)]
+pub struct OfPeak(pub String);
+
 /// (look, value) of the largest known sign·value; none where nothing is known.
 fn largest(values: &[f64], sign: f64) -> Option<(usize, f64)> {
     let known = values.iter().copied().enumerate().filter(|(_, v)| v.is_finite());
@@ -42,6 +46,21 @@ impl Measuring for PeakStep {
 
     fn columns(&self) -> Vec<&str> {
         vec![&self.0]
+    }
+}
+
+impl Measuring for OfPeak {
+    fn of(&self, run: &Seen<'_>, place: &Place) -> Result<f64, Error> {
+        let peak = largest(run.columns.get(&self.0), 1.0).map_or(f64::NAN, |(_, v)| v);
+        Ok(place.read(&run.columns, &self.0) / peak)
+    }
+
+    fn columns(&self) -> Vec<&str> {
+        vec![&self.0]
+    }
+
+    fn has_place(&self) -> bool {
+        true
     }
 }
 

@@ -26,7 +26,7 @@ pub use column::Column;
 pub use cosine::Cosine;
 pub use decrease::Decrease;
 pub use direction_error::DirectionError;
-pub use extreme::{Least, Peak, PeakStep};
+pub use extreme::{Least, OfPeak, Peak, PeakStep};
 pub use first_step::FirstStep;
 pub use slope::Slope;
 pub use trend::Trend;
@@ -123,6 +123,8 @@ measures! {
     "peak" => Peak,
     /// The step at which a column is largest.
     "peak-step" => PeakStep,
+    /// A column, at the place, over its largest value.
+    "of-peak" => OfPeak,
     /// The least value of a column.
     "least" => Least,
     /// The first look at which a column passes a value, as its step.

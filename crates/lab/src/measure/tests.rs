@@ -57,6 +57,9 @@ fn extremes_and_first_passages_are_found_where_they_are() {
     assert_eq!(measured("{ peak = 'y' }", &bump), 0.0);
     assert!((measured("{ peak-step = 'y' }", &bump) - 100.0).abs() < 1e-12);
     assert_eq!(measured("{ least = 'y' }", &bump), -4.0);
+    // Up to 3 at u = 10, then down to 1 + 2·(10/1000).
+    let fallen = seen(|u| if u <= 10.0 { 1.0 + 2.0 * u / 10.0 } else { 1.0 + 20.0 / u });
+    assert!((measured("{ of-peak = 'y' }", &fallen) - 1.02 / 3.0).abs() < 1e-12);
     let passes = "{ first-step = { column = 'y', at_least = -0.2501 } }";
     assert!((measured(passes, &bump) - 10.0).abs() < 1e-12);
     let falls = "{ first-step = { column = 'log10_loss', at_most = -100.0 } }";
