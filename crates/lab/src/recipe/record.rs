@@ -50,7 +50,8 @@ impl RecipeResult {
         Some(ReportTable {
             title: "Expected and found".into(),
             note: "Of several seeds the mean ± standard deviation, and the 95 % interval of the mean by the \
-                   percentile bootstrap; an order has to hold in every seed, or of the means where its source speaks of means."
+                   percentile bootstrap; an order has to hold in every seed, or of the means where its source speaks of \
+                   them."
                 .into(),
             columns: ["paper", "ours", "95 % interval", "ratio", "held", "source"].map(String::from).to_vec(),
             rows: self.rows.iter().map(|row| (row.id.clone(), cells(row))).collect(),
