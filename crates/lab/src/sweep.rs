@@ -294,6 +294,7 @@ pub fn write_summary(plan: &Plan, title: &str, lookup: &Lookup) -> Result<(), Er
         let fail = |e: csv::Error| Error::usage(format!("{}: {e}", path.display()));
         write_whole(&path, &sweep_seeds::csv(&groups).map_err(fail)?)?;
         added.figures = sweep_seeds::figures(&groups);
+        added.tables.extend(sweep_seeds::report_table(&groups));
         added.colours = sweep_seeds::colours(&begun);
     }
     let dirs: Vec<&Path> = begun.iter().map(|m| m.dir.as_path()).collect();

@@ -1,12 +1,14 @@
 //! A sweep over seeds: the runs that differ in nothing else, taken together.
 
 use crate::error::Error;
+use crate::expect::spread_text;
 use crate::findings::Columns;
 use crate::recipe::figure::{FigureOf, of_groups};
-use crate::report::Figure;
+use crate::report::{Figure, ReportCell, ReportTable};
 use crate::seeds::Spread;
 use crate::stint::read_manifest;
 use crate::store::number;
+use crate::summary::plain;
 use crate::sweep::{Member, Plan};
 
 /// What the report draws with bands, where it was measured: column, whether logarithmic, what to look for.
@@ -107,6 +109,51 @@ pub fn csv(groups: &[Group]) -> Result<Vec<u8>, csv::Error> {
     writer.into_inner().map_err(|e| e.into_error().into())
 }
 
+/// What the report's table shows, where it was measured; `sweep_seeds.csv` has every column.
+const SHOWN: &[&str] = &[
+    "log10_loss",
+    "margin",
+    "smooth_margin",
+    "margin_linf",
+    "margin_l1",
+    "kkt_epsilon_fit",
+    "train_accuracy",
+    "test_accuracy",
+];
+
+/// The last values of the main columns: mean ± deviation and the 95 % interval of the mean, a row for each group.
+pub fn report_table(groups: &[Group]) -> Option<ReportTable> {
+    let is_known = |column: &&&str| groups.iter().any(|g| g.last(column).known > 0);
+    let shown: Vec<&str> = SHOWN.iter().filter(is_known).copied().collect();
+    if shown.is_empty() {
+        return None;
+    }
+    let cell = |group: &Group, column: &str| {
+        let spread = group.last(column);
+        let interval =
+            spread.interval.map_or(String::new(), |[a, b]| format!(" [{}, {}]", plain(a), plain(b)));
+        let text = format!("{}{interval}", spread_text(&spread, group.runs.len()));
+        ReportCell { text, is_best: false }
+    };
+    let row = |group: &Group| {
+        let runs = match group.runs.len() {
+            n if n == group.planned => n.to_string(),
+            n => format!("{n} of {}", group.planned),
+        };
+        let head = ReportCell { text: runs, is_best: false };
+        let cells = shown.iter().map(|column| cell(group, column));
+        (group.label.clone(), std::iter::once(head).chain(cells).collect())
+    };
+    Some(ReportTable {
+        title: "Over seeds".into(),
+        note: "Last values of the runs that have finished: mean ± standard deviation, and in brackets the 95 % interval \
+               of the mean by the percentile bootstrap."
+            .into(),
+        columns: std::iter::once("runs").chain(shown.iter().copied()).map(String::from).collect(),
+        rows: groups.iter().map(row).collect(),
+    })
+}
+
 /// The main columns over ln(1/L), a curve with its band for each group.
 pub fn figures(groups: &[Group]) -> Vec<Figure> {
     let named: Vec<(&str, &[Columns])> =
@@ -166,6 +213,20 @@ mod tests {
         assert_eq!((at(1, "margin_low").as_str(), at(1, "margin_n").as_str()), ("", "1"));
         assert_eq!((at(0, "test_accuracy_mean").as_str(), at(0, "test_accuracy_n").as_str()), ("", "0"));
         Ok(())
+    }
+
+    #[test]
+    fn the_table_of_the_report_has_a_row_for_each_group_with_its_interval() {
+        let mut half = group("b", &[4.0]);
+        half.planned = 2;
+        let table = report_table(&[group("a", &[1.0, 2.0, 3.0]), half]).expect("a margin was measured");
+        assert_eq!(table.columns, ["runs", "margin"]);
+        let texts: Vec<Vec<&str>> =
+            table.rows.iter().map(|(_, cells)| cells.iter().map(|c| c.text.as_str()).collect()).collect();
+        assert_eq!(texts[0][0], "3");
+        assert!(texts[0][1].starts_with("2 ± 1.0 ["), "{}", texts[0][1]);
+        assert_eq!(texts[1], ["1 of 2", "4"]);
+        assert_eq!(report_table(&[Group { label: "c".into(), planned: 1, runs: Vec::new() }]), None);
     }
 
     #[test]

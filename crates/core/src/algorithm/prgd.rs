@@ -21,12 +21,13 @@
 //! # Homogeneous networks
 //! A stage moves towards a local maximum of ln(1/𝓛) on the sphere; the rescaling keeps the direction and multiplies ln(1/𝓛) by
 //! factor^L. Neither the path nor the limit is that of gradient flow: relative sizes of layers move on the sphere, where the
-//! flow conserves their differences. Nor is the rate exponential: lengths shrink with ρ^{2(L−1)}. At kinks the steps shrink until rounding hides what they do, and the next stage begins;
-//! where stage after stage does nothing but that, the run ends as *chattering*.
+//! flow conserves their differences. Nor is the rate exponential: lengths shrink with ρ^{2(L−1)}. At kinks the steps shrink
+//! until rounding hides what they do, and the next stage begins; where stage after stage does nothing but that, the run ends
+//! as *chattering*.
 //!
 //! # Accuracy
-//! Margins of size ln(1/𝓛) are known to 2⁻⁵³ of that, and their differences decide the weights: beyond ln(1/𝓛) = 1e11 the weights
-//! have fewer than five digits and the run ends as *precision exhausted*. On linear data the margin is then exact to some
+//! Margins of size ln(1/𝓛) are known to 2⁻⁵³ of that, and their differences decide the weights: beyond ln(1/𝓛) = 1e10 the weights
+//! have fewer than six digits and the run ends as *precision exhausted*. On linear data the margin is then exact to some
 //! 1e-11.
 //!
 //! # References
@@ -53,7 +54,7 @@ const SHRINK: f64 = 0.5;
 /// A step that predicts a fall below this part of |ln 𝓛| cannot be judged. Where that is the first length tried, the stage is
 /// done: what ln 𝓛 can still fall by is of that size, and margins differ by what they should to its root.
 const RESOLVED: f64 = 16.0 * f64::EPSILON;
-/// Where ln(1/𝓛)·2⁻⁵³ leaves the weights less than five digits.
+/// Where ln(1/𝓛)·2⁻⁵³ leaves the weights fewer than six digits.
 const DEEPEST: f64 = 1e10;
 /// Stages in a row that refused every step.
 const STUCK: u64 = 5;
