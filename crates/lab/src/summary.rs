@@ -125,13 +125,15 @@ pub fn sentence(manifest: &serde_json::Value, columns: &Columns) -> String {
 /// The works behind a spec, in order of first use, without repeats.
 pub fn citations(spec: &Spec) -> Vec<Cite> {
     let mut all: Vec<Cite> = Vec::new();
-    let lists = [spec.model.cite(), spec.loss.cite()]
-        .into_iter()
-        .chain(spec.algorithm.iter().map(|p| p.algorithm.cite()))
-        .chain(spec.probes.iter().map(|p| p.cite()));
-    for cite in lists.flatten() {
-        if !all.contains(cite) {
-            all.push(*cite);
+    let mut lists = vec![spec.model.cite().to_vec(), spec.loss.cite().to_vec()];
+    for phase in &spec.algorithm {
+        lists.push(phase.algorithm.cite().to_vec());
+        lists.push(phase.algorithm.build().cites_of_parts());
+    }
+    lists.extend(spec.probes.iter().map(|p| p.cite().to_vec()));
+    for cite in lists.into_iter().flatten() {
+        if !all.contains(&cite) {
+            all.push(cite);
         }
     }
     all
@@ -140,6 +142,18 @@ pub fn citations(spec: &Spec) -> Vec<Cite> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_cites_the_works_behind_its_optimiser_and_its_pace() -> Result<(), crate::Error> {
+        let text = "data = \"four-points\"\nmodel = \"linear\"\nloss = \"logistic\"\nstop = { steps = 1 }\nprobes = []\n\
+                    [algorithm]\nkind = \"stepped\"\ndescent = \"muon\"\npace = { kind = \"armijo\", eta = 0.1 }\n";
+        let cited = citations(&Spec::parse(text, "spec.toml", &[])?);
+        let keys: Vec<&str> = cited.iter().map(|c| c.key).collect();
+        for key in ["jordan-2024", "armijo-1966", "tsilivis-2024"] {
+            assert!(keys.contains(&key), "{key} is not among {keys:?}");
+        }
+        Ok(())
+    }
 
     #[test]
     fn the_counts_of_the_algorithm_are_in_the_table_and_those_of_columns_are_not_there_twice() {

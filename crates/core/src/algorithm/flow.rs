@@ -244,6 +244,10 @@ impl Algorithm for Flow {
         self.norm.clone()
     }
 
+    fn cites_of_parts(&self) -> Vec<Cite> {
+        self.norm.cite().to_vec()
+    }
+
     fn counts(&self) -> Vec<(&'static str, u64)> {
         let r = self.running.as_ref().expect("begin comes before counts");
         vec![("kept_steps", r.kept), ("refused_steps", r.refused)]

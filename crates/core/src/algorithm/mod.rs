@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use crate::cite::Cite;
 use crate::norm::AnyNorm;
 use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
 
@@ -75,6 +76,10 @@ pub trait Algorithm: Send + Debug {
     }
     /// The norm whose steepest descent this is.
     fn norm(&self) -> AnyNorm;
+    /// The works behind its parts: the descent, the pace, the norm.
+    fn cites_of_parts(&self) -> Vec<Cite> {
+        Vec::new()
+    }
     /// Counts worth telling at the end: name and number.
     fn counts(&self) -> Vec<(&'static str, u64)>;
     /// Saves what must survive a checkpoint.

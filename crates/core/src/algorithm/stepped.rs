@@ -281,6 +281,10 @@ impl Algorithm for Stepped {
         self.descent.build().norm()
     }
 
+    fn cites_of_parts(&self) -> Vec<Cite> {
+        [self.descent.cite(), self.norm().cite(), self.pace.cite()].concat()
+    }
+
     fn counts(&self) -> Vec<(&'static str, u64)> {
         let r = self.running();
         let counts = [
