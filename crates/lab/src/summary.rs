@@ -18,10 +18,11 @@ pub fn plain(value: f64) -> String {
     let size = value.abs();
     if value.is_nan() {
         "-".into()
-    } else if value == 0.0 || (1e-3..1e6).contains(&size) && value.fract() != 0.0 {
+    } else if (1e-3..1e6).contains(&size) && value.fract() != 0.0 {
         format!("{value:.5}")
     } else if value.fract() == 0.0 && size < 1e15 {
-        format!("{value}")
+        // −0 and 0 are one number to a reader.
+        format!("{}", value + 0.0)
     } else {
         format!("{value:.3e}")
     }
