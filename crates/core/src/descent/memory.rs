@@ -117,7 +117,7 @@ impl Memory {
     /// When an entry is infinite: a quotient whose denominator is exactly 0.
     pub fn finish(&self, at: &Place<'_>, d: &mut [f64]) -> Result<Direction, Breakdown> {
         if !all_finite(&self.x) {
-            let what = "the optimiser's step, whose denominator is exactly 0 (use an epsilon above 0)".into();
+            let what = "a denominator of the optimiser's step is exactly 0 (use an epsilon above 0)".into();
             return Err(Breakdown::Diverged { what });
         }
         let top = self.top().unwrap_or(0);

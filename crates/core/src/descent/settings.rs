@@ -30,7 +30,7 @@ pub(crate) fn finite(at: &Place<'_>) -> Result<(), Breakdown> {
     if at.ln_loss < f64::INFINITY && numeric::all_finite(at.grad) {
         return Ok(());
     }
-    Err(Breakdown::Diverged { what: "ln of the loss or its gradient".into() })
+    Err(Breakdown::Diverged { what: "ln of the loss or its gradient is no longer finite".into() })
 }
 
 pub(crate) fn yes() -> bool {
