@@ -147,7 +147,8 @@ fn no_two_inputs_beat_the_lipschitz_bound() {
                 model.forward(&theta, Rows::new(x, 24), &mut out, &mut Tape::default()).unwrap();
                 out
             };
-            let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+            let apart =
+                |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
             let (moved, by) = (apart(&of(&x), &of(&near)), apart(&x, &near));
             assert!(moved <= bound * by * (1.0 + 1e-12), "{name}: {moved} above {bound}·{by}");
         }
