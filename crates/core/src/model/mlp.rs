@@ -68,7 +68,7 @@ impl Architecture for Mlp {
                 Bias::All => true,
             };
             if k > 0 {
-                layers.push(Box::new(Activation::new(self.activation, below, self.kink)));
+                layers.push(Box::new(Activation::new(&self.activation, below, self.kink)));
             }
             layers.push(Box::new(Dense::new(below, width, bias)));
             below = width;

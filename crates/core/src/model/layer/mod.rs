@@ -6,7 +6,7 @@ use std::fmt::Debug;
 
 use crate::Degree;
 
-mod activation;
+pub mod activation;
 mod dense;
 
 pub use activation::{Activation, Nonlinearity};
