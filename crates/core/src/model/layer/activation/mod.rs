@@ -5,10 +5,8 @@
 //! (Cai et al. 2025). Where σ_H would be 0 (a saturating σ) there is none.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 
-use super::{Grads, Layer};
-use crate::{Degree, Invalid};
+use crate::Invalid;
 
 mod abs;
 mod elu;
@@ -18,6 +16,7 @@ mod gelu_tanh;
 mod hardswish;
 mod huber_relu;
 mod identity;
+mod layer;
 mod leaky;
 mod leaky_relu;
 mod mish;
@@ -39,6 +38,7 @@ pub use gelu_tanh::GeluTanh;
 pub use hardswish::Hardswish;
 pub use huber_relu::HuberRelu;
 pub use identity::Identity;
+pub use layer::Activation;
 pub use leaky::Leaky;
 pub use leaky_relu::LeakyRelu;
 pub use mish::Mish;
@@ -186,54 +186,5 @@ impl Nonlinearity {
     /// A slope or power outside its range.
     pub fn check(&self) -> Result<(), Invalid> {
         self.build().check().map_err(|e| Invalid::new(format!("activation.{}", e.field), e.message))
-    }
-}
-
-/// An activation layer of a given width.
-#[derive(Clone, Debug)]
-pub struct Activation {
-    curve: Arc<dyn Curve>,
-    facts: Facts,
-    width: usize,
-    at_kink: f64,
-}
-
-impl Activation {
-    /// `function` on `width` numbers, with `at_kink` ∈ [0, 1] the weight of the right-hand slope at a kink.
-    pub fn new(function: &Nonlinearity, width: usize, at_kink: f64) -> Self {
-        Activation { curve: function.build().into(), facts: function.facts(), width, at_kink }
-    }
-}
-
-impl Layer for Activation {
-    fn outputs(&self) -> usize {
-        self.width
-    }
-
-    fn degree(&self, before: Degree, _name: &str, _trainable: &[bool]) -> Degree {
-        match &self.facts.homogenized {
-            Ok(_) if self.facts.defect == 0.0 => before.then_power(self.facts.power),
-            Ok(_) => match before.then_power(self.facts.power) {
-                Degree::Exact { degree } => Degree::Near {
-                    order: degree,
-                    defect: crate::Defect { power: 0.0, why: "the curvature of the activation".into() },
-                },
-                other => other,
-            },
-            Err(why) => Degree::None { why: why.clone() },
-        }
-    }
-
-    fn input_degree(&self) -> f64 {
-        self.facts.power
-    }
-
-    fn forward(&self, _params: &[f64], x: &[f64], _n: usize, y: &mut [f64]) {
-        self.curve.values(x, y);
-    }
-
-    fn pullback(&self, _params: &[f64], x: &[f64], _y: &[f64], _n: usize, dy: &[f64], grads: Grads<'_>) {
-        let Some(dx) = grads.inputs else { return };
-        self.curve.slopes(x, dy, dx, self.at_kink);
     }
 }
