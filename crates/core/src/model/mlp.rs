@@ -62,7 +62,7 @@ impl Architecture for Mlp {
                 Bias::All => true,
             };
             if k > 0 {
-                layers.push(AnyLayer::Activation(self.activation));
+                layers.push(AnyLayer::Activation(self.activation.clone()));
             }
             layers.push(Dense { width: Some(width), bias }.into());
         }

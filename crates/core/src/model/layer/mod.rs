@@ -12,15 +12,25 @@ use super::calculus::{Line, Part, Piece};
 use crate::Invalid;
 use crate::catalogue::{Entry, Listed, quoted, split_kind};
 
-mod activation;
+pub mod activation;
+mod bias;
+mod branches;
 mod chain;
 mod dense;
 mod flatten;
+mod parallel;
+mod residual;
+mod scale;
 
 pub use activation::{Activation, Nonlinearity};
+pub use bias::{Bias, BiasLayer};
+pub use branches::{Branches, Join};
 pub use chain::Chain;
 pub use dense::{Dense, DenseLayer};
 pub use flatten::{Flatten, FlattenLayer};
+pub use parallel::Parallel;
+pub use residual::Residual;
+pub use scale::{Per, Scale, ScaleLayer};
 
 /// A parameter block that a layer asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -248,6 +258,10 @@ crate::catalogue! {
     pub AnyMap: LayerSpec, "layer" {
         "dense" => Dense,
         "flatten" => Flatten,
+        "bias" => Bias,
+        "scale" => Scale,
+        "residual" => Residual,
+        "parallel" => Parallel,
     }
 }
 
@@ -301,7 +315,7 @@ impl LayerSpec for AnyLayer {
             AnyLayer::Map(map) => map.build().build(input, building),
             AnyLayer::Activation(function) => {
                 function.check()?;
-                Ok(Box::new(Activation::new(*function, input, building.kink)))
+                Ok(Box::new(Activation::new(function, input, building.kink)))
             }
         }
     }
