@@ -8,6 +8,8 @@ use crate::Degree;
 
 mod activation;
 mod dense;
+#[allow(dead_code, unused_imports)]
+mod image;
 
 pub use activation::{Activation, Nonlinearity};
 pub use dense::Dense;
