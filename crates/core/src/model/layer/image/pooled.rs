@@ -14,6 +14,8 @@ use crate::numeric::wide;
 
 /// Winner of a place where the activation is 0: no cotangent passes.
 pub(crate) const CUT: u32 = u32::MAX;
+/// Filters that are pooled at once: two vectors of AVX2, one of AVX-512.
+const LANES: usize = 8;
 
 /// A convolution, max(·, 0), and a pool of what comes out; the slope of max(·, 0) at 0 is 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,43 +51,50 @@ impl PooledConvolution {
                 MatMut::from_row_major_slice_mut(outputs, p, c.filters).subcols_mut(group * filters, filters);
             matmul(y, Accum::Replace, x.transpose(), w.transpose(), 1.0, Par::Seq);
         }
-        let best = room(&mut scratch.weight, 2 * c.filters);
-        wide(|| self.pool(bias, outputs, out, winners, best));
+        wide(|| self.pool(bias, outputs, out, winners));
     }
 
-    /// The maxima of max(·, 0) over the windows of the pool. `best` is room for the maximum and the winner, as a
-    /// number, of each filter at one place.
+    /// The maxima of max(·, 0) over the windows of the pool.
     #[inline(always)]
-    fn pool(
+    fn pool(&self, bias: Option<&[f64]>, outputs: &[f64], out: &mut [f64], winners: &mut [u32]) {
+        let filters = self.convolution.filters;
+        let whole = filters - filters % LANES;
+        (0..whole).step_by(LANES).for_each(|f| self.pool_lanes::<LANES>(f, bias, outputs, out, winners));
+        (whole..filters).for_each(|f| self.pool_lanes::<1>(f, bias, outputs, out, winners));
+    }
+
+    /// The same for the N filters from `first` on, in registers.
+    #[inline(always)]
+    fn pool_lanes<const N: usize>(
         &self,
+        first: usize,
         bias: Option<&[f64]>,
         outputs: &[f64],
         out: &mut [f64],
         winners: &mut [u32],
-        best: &mut [f64],
     ) {
         let (pool, filters, places) = (&self.pool, self.convolution.filters, self.pool.pixels());
-        let (best, winner) = best.split_at_mut(filters);
+        let bias: [f64; N] = std::array::from_fn(|k| bias.map_or(0.0, |b| b[first + k]));
         for place in 0..places {
             let (ys, xs) = (pool.covered(0, place / pool.out[1]), pool.covered(1, place % pool.out[1]));
             // Nothing at or below 0 passes the activation, so 0 without a winner stands for all of it.
-            best.fill(0.0);
-            winner.fill(f64::from(CUT));
+            let (mut best, mut winner) = ([0.0; N], [u64::from(CUT); N]);
             for y in ys.0..ys.1 {
-                for x in xs.0..xs.1 {
-                    let pixel = y * pool.size[1] + x;
-                    let row = &outputs[pixel * filters..][..filters];
-                    match bias {
-                        Some(bias) => {
-                            keep_larger(best, winner, pixel, row.iter().zip(bias).map(|(y, b)| y + b))
-                        }
-                        None => keep_larger(best, winner, pixel, row.iter().copied()),
+                for pixel in y * pool.size[1] + xs.0..y * pool.size[1] + xs.1 {
+                    let row = &outputs[pixel * filters + first..][..N];
+                    for k in 0..N {
+                        let v = row[k] + bias[k];
+                        // A NaN wins and then loses only to another, as in PyTorch. By masks: the compiler would make
+                        // branches of an `if`, and every other one would be mispredicted.
+                        let wins = u64::from((v > best[k]) | v.is_nan()).wrapping_neg();
+                        best[k] = f64::from_bits((v.to_bits() & wins) | (best[k].to_bits() & !wins));
+                        winner[k] = (pixel as u64 & wins) | (winner[k] & !wins);
                     }
                 }
             }
-            for f in 0..filters {
-                out[f * places + place] = best[f];
-                winners[f * places + place] = winner[f] as u32;
+            for k in 0..N {
+                out[(first + k) * places + place] = best[k];
+                winners[(first + k) * places + place] = winner[k] as u32;
             }
         }
     }
@@ -149,16 +158,4 @@ pub(crate) struct PooledGrads<'a> {
     pub(crate) bias: Option<&'a mut [f64]>,
     /// Overwritten.
     pub(crate) image: Option<&'a mut [f64]>,
-}
-
-/// Replaces what is smaller than `row`, or met by a NaN, which nothing replaces afterwards: as PyTorch's pool.
-#[inline(always)]
-fn keep_larger(best: &mut [f64], winner: &mut [f64], pixel: usize, row: impl Iterator<Item = f64>) {
-    let pixel = pixel as f64;
-    for ((best, winner), v) in best.iter_mut().zip(winner).zip(row) {
-        // Bitwise, not short-circuit: a branch would keep the loop from being a vector loop.
-        let wins = (v > *best) | v.is_nan();
-        *best = if wins { v } else { *best };
-        *winner = if wins { pixel } else { *winner };
-    }
 }
