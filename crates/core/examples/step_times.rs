@@ -29,7 +29,13 @@ struct Workload {
 }
 
 const WORKLOADS: &[Workload] = &[
-    Workload { name: "toy-40x5-40", examples: 40, input: &[5], classes: 2, model: "kind = 'mlp'\nwidths = [40]" },
+    Workload {
+        name: "toy-40x5-40",
+        examples: 40,
+        input: &[5],
+        classes: 2,
+        model: "kind = 'mlp'\nwidths = [40]",
+    },
     Workload {
         name: "toy-100x20-200",
         examples: 100,
@@ -86,7 +92,11 @@ impl Workload {
     /// Something that takes k steps.
     fn stepper(&self) -> impl FnMut(usize) + use<> {
         let data = Arc::new(self.data());
-        let loss = if self.classes == 2 { "kind = 'exponential'" } else { "kind = 'cross-entropy'\nreduction = 'mean'" };
+        let loss = if self.classes == 2 {
+            "kind = 'exponential'"
+        } else {
+            "kind = 'cross-entropy'\nreduction = 'mean'"
+        };
         let loss: AnyLoss = toml::from_str(loss).expect("a loss");
         let outputs = if self.classes == 2 { 1 } else { self.classes };
         let model: AnyModel = toml::from_str(self.model).expect("a model");
@@ -150,7 +160,8 @@ fn main() {
     let seconds = after("--seconds").map_or(5.0, |s| s.parse().expect("--seconds takes a number"));
     let named: Vec<&String> = arguments.iter().take_while(|a| !a.starts_with("--")).collect();
     let wanted = |name: &str| named.is_empty() || named.iter().any(|n| *n == name);
-    if let Some(unknown) = named.iter().find(|n| **n != "product" && WORKLOADS.iter().all(|w| w.name != **n)) {
+    if let Some(unknown) = named.iter().find(|n| **n != "product" && WORKLOADS.iter().all(|w| w.name != **n))
+    {
         let names: Vec<_> = WORKLOADS.iter().map(|w| w.name).collect();
         panic!("unknown workload {unknown}; choose from {}, product", names.join(", "));
     }

@@ -15,7 +15,8 @@ pub struct Block {
     pub rows: usize,
     /// Columns of the matrix view.
     pub cols: usize,
-    /// Degree of the outputs in this block alone, where it has one (NaN otherwise).
+    /// Degree of the outputs' homogenization in this block alone: 0 where it drops the block, NaN where the block enters a
+    /// sum with others and has none of its own.
     pub degree: f64,
 }
 
@@ -33,6 +34,11 @@ impl Block {
     /// Whether it is a matrix and not a vector.
     pub fn is_matrix(&self) -> bool {
         self.shape.len() > 1
+    }
+
+    /// The name of the block's layer: its own name up to the last dot.
+    pub fn layer(&self) -> &str {
+        self.name.rsplit_once('.').map_or(&self.name, |(layer, _)| layer)
     }
 
     /// The block's part of a flat vector.

@@ -60,6 +60,7 @@ mod error;
 mod frame;
 mod iterate;
 mod layout;
+mod posynomial;
 mod problem;
 mod state;
 
@@ -84,6 +85,7 @@ pub use error::{Breakdown, Invalid};
 pub use frame::{Frame, power_of_two};
 pub use iterate::{Clocks, Iterate};
 pub use layout::{Block, Layout};
+pub use posynomial::Posynomial;
 pub use problem::{Eval, Problem, RowSet};
 pub use state::{Array, State};
 

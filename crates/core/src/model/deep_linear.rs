@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::layer::{Dense, Layer};
-use super::{Architecture, Init, Model, Network, frozen};
+use super::layer::{AnyLayer, Dense};
+use super::{Architecture, Init, Layers, Model};
 use crate::Invalid;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, JI_TELGARSKY_2020};
@@ -27,17 +27,14 @@ pub struct DeepLinear {
 
 impl Architecture for DeepLinear {
     fn assemble(&self, input_shape: &[usize], outputs: usize) -> Result<Box<dyn Model>, Invalid> {
-        let inputs = input_shape.iter().product();
-        let mut layers: Vec<Box<dyn Layer>> = Vec::new();
-        let mut below = inputs;
-        for (k, &width) in self.widths.iter().chain([&outputs]).enumerate() {
-            if width == 0 {
-                return Err(Invalid::new(format!("widths[{k}]"), "a layer needs at least one neuron"));
-            }
-            layers.push(Box::new(Dense::new(below, width, false)));
-            below = width;
+        let widths = || self.widths.iter().copied().chain([outputs]);
+        if let Some(k) = widths().position(|w| w == 0) {
+            return Err(Invalid::new(format!("widths[{k}]"), "a layer needs at least one neuron"));
         }
-        frozen::freeze(Network::new(inputs, layers, self.init.clone())?, &self.freeze)
+        let layers: Vec<AnyLayer> =
+            widths().map(|width| Dense { width: Some(width), bias: false }.into()).collect();
+        let inputs = [input_shape.iter().product()];
+        Layers::network(&layers, &inputs, outputs, 0.0, &self.init, &self.freeze)
     }
 
     fn init(&self) -> &Init {

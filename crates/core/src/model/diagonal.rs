@@ -6,11 +6,12 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::calculus::Part;
+use super::layer::Start;
 use super::{Architecture, Init, Model, Tape};
 use crate::catalogue::Entry;
 use crate::cite::{Cite, LYU_LI_2020};
-use crate::degree::Defect;
-use crate::{Breakdown, Degree, Invalid, Layout, Rows, numeric};
+use crate::{Breakdown, Defect, Degree, Invalid, Layout, Posynomial, Rows, numeric};
 
 /// f(x) = ⟨u^k − v^k, x⟩ with parameters u and v.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -96,7 +97,7 @@ impl Model for DiagonalNet {
     }
 
     fn init(&self, rng: &mut ChaCha8Rng) -> Vec<f64> {
-        let mut theta = self.init.draw(&self.layout, &[self.dim, self.dim], rng);
+        let mut theta = self.init.draw(&self.layout, &[Start::Drawn(self.dim); 2], rng);
         theta.iter_mut().for_each(|w| *w = w.abs());
         theta
     }
@@ -145,17 +146,26 @@ impl Model for DiagonalNet {
         Ok(())
     }
 
-    /// With one of u and v frozen, the other's term of degree k stands beside a constant.
-    fn degree_of(&self, trainable: &[bool]) -> Degree {
-        match trainable {
-            [true, true] => self.degree.clone(),
-            [u, v] if u | v => {
-                let name = if *u { "v" } else { "u" };
-                let why = format!("the frozen block {name} adds a term that does not grow");
-                Degree::Near { order: f64::from(self.depth), defect: Defect { power: 0.0, why } }
-            }
-            _ => Degree::Exact { degree: 0.0 },
-        }
+    /// With one of u and v frozen, its term Σ v_j^k x_j stands beside one of degree k, and is the defect times 1/k.
+    fn degree_of(&self, parts: &[Part], radius: f64) -> Degree {
+        let (name, norm) = match parts {
+            [Part::Trained, Part::Frozen(norm)] => ("v", norm),
+            [Part::Frozen(norm), Part::Trained] => ("u", norm),
+            [Part::Trained, Part::Trained] => return self.degree.clone(),
+            _ => return Degree::Exact { degree: 0.0 },
+        };
+        let why = format!("the frozen block {name} adds a term that does not grow");
+        let order = f64::from(self.depth);
+        // ‖v^k‖₂ ≤ ‖v‖₂^k.
+        let bound = Posynomial::term(order * norm.powi(self.depth) * radius, 0.0);
+        Degree::Near { order, defect: Defect { power: 0.0, bound, why } }
+    }
+
+    /// f is a sum of a term in u and one in v: each alone has degree k only where the other is frozen.
+    fn block_degrees_of(&self, parts: &[Part]) -> Vec<f64> {
+        let alone = parts.iter().filter(|p| **p == Part::Trained).count() == 1;
+        let own = if alone { f64::from(self.depth) } else { f64::NAN };
+        parts.iter().map(|part| if *part == Part::Trained { own } else { 0.0 }).collect()
     }
 
     fn row_size(&self) -> usize {

@@ -13,8 +13,10 @@ use std::borrow::Cow;
 
 use rand_chacha::ChaCha8Rng;
 
+use super::calculus::{Line, Part};
+use super::layer::Kink;
 use super::{Chunking, Model, Tape};
-use crate::{Breakdown, Degree, Invalid, Layout, Rows};
+use crate::{Breakdown, Degree, Invalid, Layout, Rows, numeric};
 
 /// A model with some of its blocks frozen. Their values are 0 until [`Model::fix`] gives them.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct Frozen {
     whole: Box<dyn Model>,
     /// Every stored block, the frozen ones with their values.
     values: Vec<f64>,
+    /// Which of the stored blocks are trained, and the norms of the others.
+    parts: Vec<Part>,
     /// (first index among the stored, first index in θ, length) of each trainable block.
     spans: Vec<(usize, usize, usize)>,
     layout: Layout,
@@ -29,7 +33,7 @@ pub struct Frozen {
 }
 
 /// The model with the blocks of `names` frozen, or itself where there are none. A name is that of a block
-/// (`2.weight`), or of a layer (`2`), which means all its blocks.
+/// (`2.weight`), or of a layer (`2`, `3.body`), which means all its blocks.
 ///
 /// # Errors
 /// A name that no block or layer has; nothing left to train.
@@ -38,7 +42,9 @@ pub fn freeze(model: impl Model + 'static, names: &[String]) -> Result<Box<dyn M
         return Ok(Box::new(model));
     }
     let blocks = model.layout().blocks();
-    let is_of = |block: &str, name: &str| block == name || block.split('.').next() == Some(name);
+    let is_of = |block: &str, name: &str| {
+        block.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
     let listed = || blocks.iter().map(|b| format!("`{}`", b.name)).collect::<Vec<_>>().join(", ");
     for (k, name) in names.iter().enumerate() {
         if !blocks.iter().any(|b| is_of(&b.name, name)) {
@@ -56,26 +62,18 @@ pub fn freeze(model: impl Model + 'static, names: &[String]) -> Result<Box<dyn M
 
 impl Frozen {
     fn new(whole: Box<dyn Model>, trainable: &[bool]) -> Frozen {
-        let degree = whole.degree_of(trainable);
+        let unknown = |trained: &bool| if *trained { Part::Trained } else { Part::Frozen(f64::INFINITY) };
+        let parts: Vec<Part> = trainable.iter().map(unknown).collect();
         let (mut layout, mut spans) = (Layout::default(), Vec::new());
-        for (block, _) in whole.layout().blocks().iter().zip(trainable).filter(|(_, t)| **t) {
+        let degrees = whole.block_degrees_of(&parts);
+        for ((block, degree), _) in
+            whole.layout().blocks().iter().zip(degrees).zip(trainable).filter(|(_, t)| **t)
+        {
             spans.push((block.offset, layout.dim(), block.len()));
-            layout.push(block.name.clone(), &block.shape, block.degree);
+            layout.push(block.name.clone(), &block.shape, degree);
         }
-        // Where θ enters as a product of layers, their degrees add up to the whole. Where they do not, it enters as a
-        // sum, and no block has a degree of its own.
-        let mut layers: Vec<(&str, f64)> = Vec::new();
-        for block in layout.blocks() {
-            let layer = block.name.split('.').next().unwrap_or_default();
-            if layers.iter().all(|(name, _)| *name != layer) {
-                layers.push((layer, block.degree));
-            }
-        }
-        let sum: f64 = layers.iter().map(|(_, degree)| degree).sum();
-        if degree.order() != Some(sum) {
-            (0..layout.blocks().len()).for_each(|k| layout.set_degree(k, f64::NAN));
-        }
-        Frozen { values: vec![0.0; whole.layout().dim()], whole, spans, layout, degree }
+        let degree = whole.degree_of(&parts, 1.0);
+        Frozen { values: vec![0.0; whole.layout().dim()], whole, parts, spans, layout, degree }
     }
 }
 
@@ -136,6 +134,12 @@ impl Model for Frozen {
 
     fn fix(&mut self, stored: &[f64]) {
         self.values.copy_from_slice(stored);
+        for (part, block) in self.parts.iter_mut().zip(self.whole.layout().blocks()) {
+            if let Part::Frozen(norm) = part {
+                *norm = numeric::norm(block.of(stored));
+            }
+        }
+        self.degree = self.whole.degree_of(&self.parts, 1.0);
     }
 
     fn forward(&self, theta: &[f64], x: Rows<'_>, out: &mut [f64], tape: &mut Tape) -> Result<(), Breakdown> {
@@ -166,6 +170,43 @@ impl Model for Frozen {
             grad[to..to + len].copy_from_slice(&whole[from..from + len]);
         }
         Ok(())
+    }
+
+    fn jvp(
+        &self,
+        theta: &[f64],
+        along: &[f64],
+        x: Rows<'_>,
+        out: &mut [f64],
+        tape: &mut Tape,
+    ) -> Result<(), Breakdown> {
+        let mut whole = vec![0.0; self.values.len()];
+        scatter(&self.spans, along, &mut whole);
+        self.whole.jvp(&self.export(theta), &whole, x, out, &mut Kept::of(tape).tape)
+    }
+
+    fn kinks(&self, theta: &[f64], x: Rows<'_>, within: f64) -> Option<Vec<Kink>> {
+        self.whole.kinks(&self.export(theta), x, within)
+    }
+
+    fn degree_at(&self, radius: f64) -> Degree {
+        self.whole.degree_of(&self.parts, radius)
+    }
+
+    fn homogenized(&self) -> Option<Box<dyn Model>> {
+        let whole = self.whole.homogenized_of(&self.parts)?;
+        let degree = Degree::Exact { degree: self.degree.order()? };
+        let (parts, spans) = (self.parts.clone(), self.spans.clone());
+        let (values, layout) = (self.values.clone(), self.layout.clone());
+        Some(Box::new(Frozen { whole, values, parts, spans, layout, degree }))
+    }
+
+    fn calculus(&self, radius: f64) -> Vec<Line> {
+        self.whole.calculus_of(&self.parts, radius)
+    }
+
+    fn lipschitz(&self, theta: &[f64]) -> f64 {
+        self.whole.lipschitz(&self.export(theta))
     }
 
     fn row_size(&self) -> usize {

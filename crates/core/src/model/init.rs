@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Normal, Uniform};
 use serde::{Deserialize, Serialize};
 
+use super::layer::Start;
 use crate::{Block, Invalid, Layout};
 
 /// The law of the initial weights.
@@ -200,12 +201,19 @@ impl Init {
         }
     }
 
-    /// Draws θ₀ for a layout; `fan_in` per block, 0 for blocks that start at zero. Blocks of a `file` start at zero too.
-    pub fn draw(&self, layout: &Layout, fan_in: &[usize], rng: &mut ChaCha8Rng) -> Vec<f64> {
+    /// Draws θ₀ for a layout, given how each block starts. Drawn blocks of a `file` start at zero.
+    pub fn draw(&self, layout: &Layout, starts: &[Start], rng: &mut ChaCha8Rng) -> Vec<f64> {
         let mut theta = vec![0.0; layout.dim()];
         let names = layer_names(layout);
-        for (block, &fan) in layout.blocks().iter().zip(fan_in).filter(|(_, fan)| **fan > 0) {
-            let layer = names.iter().position(|n| *n == layer_name(block)).unwrap_or(0);
+        for (block, start) in layout.blocks().iter().zip(starts) {
+            let fan = match *start {
+                Start::Drawn(fan) => fan,
+                Start::At(number) => {
+                    block.of_mut(&mut theta).fill(number);
+                    continue;
+                }
+            };
+            let layer = names.iter().position(|n| *n == block.layer()).unwrap_or(0);
             let factor = self.layers.as_ref().and_then(|f| f.get(layer)).copied().unwrap_or(1.0);
             let law = match &self.outer {
                 Some(outer) if layer + 1 == names.len() => outer,
@@ -237,13 +245,9 @@ impl Init {
     }
 }
 
-fn layer_name(block: &Block) -> &str {
-    block.name.split('.').next().unwrap_or(&block.name)
-}
-
 /// The layers that have blocks, from the input side.
 fn layer_names(layout: &Layout) -> Vec<&str> {
-    let mut names: Vec<&str> = layout.blocks().iter().map(layer_name).collect();
+    let mut names: Vec<&str> = layout.blocks().iter().map(Block::layer).collect();
     names.dedup();
     names
 }

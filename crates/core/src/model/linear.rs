@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::layer::Dense;
-use super::{Architecture, Init, Model, Network, frozen};
+use super::{Architecture, Init, Layers, Model};
 use crate::Invalid;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, SOUDRY_2018};
@@ -25,9 +25,9 @@ pub struct Linear {
 
 impl Architecture for Linear {
     fn assemble(&self, input_shape: &[usize], outputs: usize) -> Result<Box<dyn Model>, Invalid> {
-        let inputs = input_shape.iter().product();
-        let layer = Dense::new(inputs, outputs, self.bias);
-        frozen::freeze(Network::new(inputs, vec![Box::new(layer)], self.init.clone())?, &self.freeze)
+        let layer = Dense { width: Some(outputs), bias: self.bias };
+        let inputs = [input_shape.iter().product()];
+        Layers::network(&[layer.into()], &inputs, outputs, 0.0, &self.init, &self.freeze)
     }
 
     fn init(&self) -> &Init {

@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::layer::{Activation, Dense, Layer, Nonlinearity};
-use super::{Architecture, Init, Model, Network, frozen};
+use super::layer::{AnyLayer, Dense, Nonlinearity};
+use super::{Architecture, Init, Layers, Model};
 use crate::Invalid;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, HE_2015, LYU_LI_2020};
@@ -54,13 +54,7 @@ impl Architecture for Mlp {
             return Err(Invalid::new(format!("widths[{k}]"), "a layer needs at least one neuron"));
         }
         self.activation.check()?;
-        if !(0.0..=1.0).contains(&self.kink) {
-            let text = format!("{} is not in [0, 1]: ReLU'(0) lies between the one-sided slopes", self.kink);
-            return Err(Invalid::new("kink", text));
-        }
-        let inputs: usize = input_shape.iter().product();
-        let mut layers: Vec<Box<dyn Layer>> = Vec::new();
-        let mut below = inputs;
+        let mut layers: Vec<AnyLayer> = Vec::new();
         for (k, width) in widths().enumerate() {
             let bias = match self.bias {
                 Bias::None => false,
@@ -68,12 +62,13 @@ impl Architecture for Mlp {
                 Bias::All => true,
             };
             if k > 0 {
-                layers.push(Box::new(Activation::new(self.activation, below, self.kink)));
+                layers.push(AnyLayer::Activation(self.activation));
             }
-            layers.push(Box::new(Dense::new(below, width, bias)));
-            below = width;
+            layers.push(Dense { width: Some(width), bias }.into());
         }
-        frozen::freeze(Network::new(inputs, layers, self.init.clone())?, &self.freeze)
+        // A perceptron reads an image as one vector.
+        let inputs = [input_shape.iter().product()];
+        Layers::network(&layers, &inputs, outputs, self.kink, &self.init, &self.freeze)
     }
 
     fn init(&self) -> &Init {

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{Breakdown, Degree, Invalid, Layout, Rows};
 
+pub mod calculus;
 pub mod deep_linear;
 pub mod diagonal;
 pub mod frozen;
@@ -17,13 +18,15 @@ pub mod linear;
 pub mod mlp;
 pub mod network;
 
+use calculus::{Line, Part};
+
 pub use deep_linear::DeepLinear;
 pub use diagonal::Diagonal;
 pub use frozen::Frozen;
 pub use init::Init;
 pub use linear::Linear;
 pub use mlp::Mlp;
-pub use network::Network;
+pub use network::{Layers, Network};
 
 /// What a forward pass leaves for the pullback: activations and scratch, reused from call to call.
 #[derive(Debug, Default)]
@@ -32,6 +35,8 @@ pub struct Tape {
     pub buffers: Vec<Vec<f64>>,
     /// Two cotangent buffers for the way back.
     pub back: [Vec<f64>; 2],
+    /// What layers keep.
+    pub kept: layer::Kept,
     /// Anything else that a foreign model wants to keep.
     pub other: Option<Box<dyn Any + Send>>,
 }
@@ -106,17 +111,87 @@ pub trait Model: Send + Sync + Debug {
     }
     /// Takes the values of the frozen blocks from all stored ones; a model without frozen blocks has nothing to take.
     fn fix(&mut self, _stored: &[f64]) {}
-    /// The degree when only these blocks of the layout are trained, by the degree calculus.
-    fn degree_of(&self, trainable: &[bool]) -> Degree {
-        if trainable.iter().all(|t| *t) {
+    /// J·v: writes the derivative of the outputs, `x.n() × outputs`, for θ moving along `along`.
+    ///
+    /// By default one pullback for each output, which is exact and slow.
+    ///
+    /// # Errors
+    /// Only models that run foreign code fail.
+    fn jvp(
+        &self,
+        theta: &[f64],
+        along: &[f64],
+        x: Rows<'_>,
+        out: &mut [f64],
+        tape: &mut Tape,
+    ) -> Result<(), Breakdown> {
+        let k = self.outputs();
+        let (mut y, mut cot, mut grad) = (vec![0.0; k], vec![0.0; k], vec![0.0; theta.len()]);
+        for (place, out) in out.iter_mut().enumerate() {
+            let row = x.slice(place / k, place / k + 1);
+            cot.fill(0.0);
+            cot[place % k] = 1.0;
+            grad.fill(0.0);
+            self.forward(theta, row, &mut y, tape)?;
+            self.pullback(theta, row, tape, &cot, Some(&mut grad), None)?;
+            *out = crate::numeric::dot(&grad, along);
+        }
+        Ok(())
+    }
+    /// The places where the derivative with respect to θ or x is about to jump: pre-activations (or near ties of a maximum)
+    /// whose distance to the jump, relative to the root mean square over their layer and row, is at most `within`. None
+    /// where the model cannot tell.
+    fn kinks(&self, _theta: &[f64], _x: Rows<'_>, _within: f64) -> Option<Vec<layer::Kink>> {
+        None
+    }
+    /// The degree, with the bounds of its defect for all inputs of norm at most `radius`; those of
+    /// [`degree`](Model::degree) are for the unit ball.
+    fn degree_at(&self, radius: f64) -> Degree {
+        self.degree_of(&trained(self), radius)
+    }
+    /// The degree when only some blocks of the layout are trained, by the degree calculus.
+    fn degree_of(&self, parts: &[Part], _radius: f64) -> Degree {
+        if parts.iter().all(|part| *part == Part::Trained) {
             return self.degree().clone();
         }
         Degree::None { why: "no degree is known for this model with frozen blocks".into() }
+    }
+    /// Degree of the outputs' homogenization in each block alone, as [`Block::degree`](crate::Block) has it, when only some
+    /// blocks are trained.
+    fn block_degrees_of(&self, parts: &[Part]) -> Vec<f64> {
+        let whole = parts.iter().all(|part| *part == Part::Trained);
+        self.layout().blocks().iter().map(|b| if whole { b.degree } else { f64::NAN }).collect()
+    }
+    /// The homogenization f_H = lim f(rθ)/r^M as a model on the same layout; blocks that it drops have gradient 0. None where
+    /// there is none, or none is known.
+    fn homogenized(&self) -> Option<Box<dyn Model>> {
+        self.homogenized_of(&trained(self))
+    }
+    /// The homogenization when only some blocks are trained.
+    fn homogenized_of(&self, _parts: &[Part]) -> Option<Box<dyn Model>> {
+        None
+    }
+    /// The degree calculus layer by layer, for inputs of norm at most `radius`; empty for models that are not made of layers.
+    fn calculus(&self, radius: f64) -> Vec<Line> {
+        self.calculus_of(&trained(self), radius)
+    }
+    /// The degree calculus layer by layer when only some blocks are trained.
+    fn calculus_of(&self, _parts: &[Part], _radius: f64) -> Vec<Line> {
+        Vec::new()
+    }
+    /// A bound of ‖f(θ; x) − f(θ; x′)‖₂/‖x − x′‖₂; ∞ where none is known.
+    fn lipschitz(&self, _theta: &[f64]) -> f64 {
+        f64::INFINITY
     }
     /// Quantities that the gradient flow conserves, relative to ‖θ‖²; empty where none are known.
     fn conserved(&self, _theta: &[f64]) -> Vec<f64> {
         Vec::new()
     }
+}
+
+/// Every block of a model trained.
+fn trained<M: Model + ?Sized>(model: &M) -> Vec<Part> {
+    vec![Part::Trained; model.layout().blocks().len()]
 }
 
 /// A model's settings, turned into a model once the data are known.
@@ -138,5 +213,6 @@ crate::catalogue! {
         "diagonal" => Diagonal,
         "deep-linear" => DeepLinear,
         "mlp" => Mlp,
+        "network" => Layers,
     }
 }

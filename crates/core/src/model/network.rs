@@ -1,61 +1,141 @@
 //! A chain of layers as one model.
 
-use rand_chacha::ChaCha8Rng;
+use std::any::Any;
 
-use super::layer::{Grads, Layer};
-use super::{Init, Model, Tape};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::calculus::{Line, Part, Piece};
+use super::layer::{
+    Activation, AnyLayer, Building, Chain, DenseLayer, Dual, Grads, Kink, Kinks, Layer, LayerSpec, Param,
+    Pass, Rise, Stage,
+};
+use super::{Architecture, Init, Model, Tape, frozen};
+use crate::catalogue::Entry;
+use crate::cite::{CAI_2025, Cite, LYU_LI_2020};
 use crate::{Breakdown, Degree, Invalid, Layout, Rows, numeric};
+
+/// Any layers, one after the other.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layers {
+    /// The layers, from the input side: `["flatten", { kind = "dense", width = 8 }, "relu", "dense"]`.
+    pub layers: Vec<AnyLayer>,
+    /// Weight of the right-hand slope at a kink, in [0, 1]: ReLU'(0), 0 by default.
+    #[serde(default)]
+    pub kink: f64,
+    /// Where θ₀ comes from, `he` by default.
+    #[serde(default)]
+    pub init: Init,
+    /// Blocks that are not trained, by name (`0.weight`) or layer (`0`); none by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
+}
+
+impl Architecture for Layers {
+    fn assemble(&self, input_shape: &[usize], outputs: usize) -> Result<Box<dyn Model>, Invalid> {
+        Layers::network(&self.layers, input_shape, outputs, self.kink, &self.init, &self.freeze)
+    }
+
+    fn init(&self) -> &Init {
+        &self.init
+    }
+}
+
+impl Layers {
+    /// The model of a list of layers; shorthands of whole architectures end here too.
+    ///
+    /// # Errors
+    /// Layers that do not fit each other, the data or the loss; settings that make no network.
+    pub fn network(
+        layers: &[AnyLayer],
+        input_shape: &[usize],
+        outputs: usize,
+        kink: f64,
+        init: &Init,
+        freeze: &[String],
+    ) -> Result<Box<dyn Model>, Invalid> {
+        if !(0.0..=1.0).contains(&kink) {
+            let text = format!("{kink} is not in [0, 1]: ReLU'(0) lies between the one-sided slopes");
+            return Err(Invalid::new("kink", text));
+        }
+        let building = Building { outputs, kink };
+        let built = assembled(layers, input_shape, &building, "layers")?;
+        let shape = built.last().map_or(input_shape, |l| l.shape());
+        if shape != [outputs] {
+            let text = format!(
+                "the last layer gives the shape {}, and the loss needs {outputs} outputs",
+                super::layer::sizes(shape)
+            );
+            return Err(Invalid::new("layers", text));
+        }
+        frozen::freeze(Network::new(input_shape, built, init.clone())?, freeze)
+    }
+}
+
+/// Builds layers one after the other; an error names the place in `field` and the layer.
+///
+/// # Errors
+/// What a layer says of its settings or its input.
+pub fn assembled(
+    layers: &[AnyLayer],
+    input: &[usize],
+    building: &Building,
+    field: &str,
+) -> Result<Vec<Box<dyn Layer>>, Invalid> {
+    let mut built: Vec<Box<dyn Layer>> = Vec::new();
+    for (k, spec) in layers.iter().enumerate() {
+        let shape = built.last().map_or(input, |l| l.shape());
+        let layer = spec.build(shape, building).map_err(|e| {
+            let inner = if e.field.is_empty() { String::new() } else { format!(".{}", e.field) };
+            Invalid::new(format!("{field}[{k}]{inner}"), e.message)
+        })?;
+        built.push(layer);
+    }
+    Ok(built)
+}
+
+impl Entry for Layers {
+    const ABOUT: &'static str = "a list of layers";
+    const EXAMPLE: &'static str =
+        "layers = [\"flatten\", { kind = \"dense\", width = 4 }, \"relu\", \"dense\"]";
+    const CITE: &'static [Cite] = &[LYU_LI_2020, CAI_2025];
+}
 
 /// Layers in sequence. Its degree and layout are derived from them.
 #[derive(Debug)]
 pub struct Network {
-    layers: Vec<Box<dyn Layer>>,
-    /// First and last index in θ of each layer's parameters.
-    spans: Vec<(usize, usize)>,
+    chain: Chain,
+    params: Vec<Param>,
     layout: Layout,
-    fan_in: Vec<usize>,
     degree: Degree,
-    inputs: usize,
+    input_shape: Vec<usize>,
     init: Init,
 }
 
 impl Network {
-    /// Puts layers together; `inputs` is the length of one input row.
+    /// Puts layers together; `input_shape` is that of one input row.
     ///
     /// # Errors
     /// An initialisation that makes no sense.
-    pub fn new(inputs: usize, layers: Vec<Box<dyn Layer>>, init: Init) -> Result<Self, Invalid> {
+    pub fn new(input_shape: &[usize], layers: Vec<Box<dyn Layer>>, init: Init) -> Result<Self, Invalid> {
         init.check()?;
-        let (mut layout, mut fan_in, mut spans) = (Layout::default(), Vec::new(), Vec::new());
-        for (k, layer) in layers.iter().enumerate() {
-            let start = layout.dim();
-            // Degree of the outputs in this block alone: the product of the input degrees of the layers above.
-            let above: f64 = layers[k + 1..].iter().map(|l| l.input_degree()).product();
-            for param in layer.params() {
-                layout.push(format!("{k}.{}", param.name), &param.shape, above);
-                fan_in.push(param.fan_in);
-            }
-            spans.push((start, layout.dim()));
+        let chain = Chain::new(input_shape, layers);
+        let params = chain.params();
+        let trained = vec![Part::Trained; params.len()];
+        let rise = chain.rise(&Piece::input(1.0), &trained, "");
+        let mut layout = Layout::default();
+        for (param, degree) in params.iter().zip(&rise.blocks) {
+            layout.push(param.name.clone(), &param.shape, *degree);
         }
         init.check_layers(&layout)?;
-        let degree = calculus(&layers, &vec![true; layout.blocks().len()]);
-        Ok(Network { layers, spans, layout, fan_in, degree, inputs, init })
+        let degree = rise.piece.degree();
+        Ok(Network { chain, params, layout, degree, input_shape: input_shape.to_vec(), init })
     }
 
-    fn params<'a>(&self, theta: &'a [f64], k: usize) -> &'a [f64] {
-        &theta[self.spans[k].0..self.spans[k].1]
+    fn rise(&self, parts: &[Part], radius: f64) -> Rise {
+        self.chain.rise(&Piece::input(radius), parts, "")
     }
-}
-
-/// The degree of a chain of layers, `trainable` said of every block.
-fn calculus(layers: &[Box<dyn Layer>], trainable: &[bool]) -> Degree {
-    let (mut degree, mut rest) = (Degree::Exact { degree: 0.0 }, trainable);
-    for (k, layer) in layers.iter().enumerate() {
-        let (own, after) = rest.split_at(layer.params().len());
-        degree = layer.degree(degree, &k.to_string(), own);
-        rest = after;
-    }
-    degree
 }
 
 impl Model for Network {
@@ -68,27 +148,22 @@ impl Model for Network {
     }
 
     fn inputs(&self) -> usize {
-        self.inputs
+        self.input_shape.iter().product()
     }
 
     fn outputs(&self) -> usize {
-        self.layers.last().map_or(self.inputs, |l| l.outputs())
+        self.chain.outputs()
     }
 
     fn init(&self, rng: &mut ChaCha8Rng) -> Vec<f64> {
-        self.init.draw(&self.layout, &self.fan_in, rng)
+        let starts: Vec<_> = self.params.iter().map(|p| p.start).collect();
+        self.init.draw(&self.layout, &starts, rng)
     }
 
     fn forward(&self, theta: &[f64], x: Rows<'_>, out: &mut [f64], tape: &mut Tape) -> Result<(), Breakdown> {
-        let n = x.n();
-        tape.buffers.resize_with(self.layers.len(), Vec::new);
-        for (k, layer) in self.layers.iter().enumerate() {
-            let (below, here) = tape.buffers.split_at_mut(k);
-            let input = below.last().map_or(x.data, |b| &b[..]);
-            here[0].resize(n * layer.outputs(), 0.0);
-            layer.forward(self.params(theta, k), input, n, &mut here[0]);
-        }
-        out.copy_from_slice(&tape.buffers[self.layers.len() - 1]);
+        self.chain.forward(theta, x.data, x.n(), out, &mut tape.kept);
+        tape.kept.output.clear();
+        tape.kept.output.extend_from_slice(out);
         Ok(())
     }
 
@@ -98,38 +173,65 @@ impl Model for Network {
         x: Rows<'_>,
         tape: &mut Tape,
         cot: &[f64],
-        mut grad: Option<&mut [f64]>,
-        mut dx: Option<&mut [f64]>,
+        grad: Option<&mut [f64]>,
+        dx: Option<&mut [f64]>,
     ) -> Result<(), Breakdown> {
-        let n = x.n();
-        let [back, next] = &mut tape.back;
-        back.clear();
-        back.extend_from_slice(cot);
-        for (k, layer) in self.layers.iter().enumerate().rev() {
-            let input = if k == 0 { x.data } else { &tape.buffers[k - 1] };
-            let (from, to) = self.spans[k];
-            let last = k == 0;
-            let inputs = if last {
-                dx.as_deref_mut()
-            } else {
-                next.resize(input.len(), 0.0);
-                Some(&mut next[..])
-            };
-            let grads = Grads { params: grad.as_deref_mut().map(|g| &mut g[from..to]), inputs };
-            layer.pullback(self.params(theta, k), input, &tape.buffers[k], n, back, grads);
-            if !last {
-                std::mem::swap(back, next);
-            }
-        }
+        let out = std::mem::take(&mut tape.kept.output);
+        let into = Grads { params: grad, inputs: dx };
+        let pass = Pass { params: theta, x: x.data, y: &out, n: x.n() };
+        self.chain.pullback(pass, cot, into, &mut tape.kept);
+        tape.kept.output = out;
         Ok(())
     }
 
-    fn degree_of(&self, trainable: &[bool]) -> Degree {
-        calculus(&self.layers, trainable)
+    fn jvp(
+        &self,
+        theta: &[f64],
+        along: &[f64],
+        x: Rows<'_>,
+        out: &mut [f64],
+        _tape: &mut Tape,
+    ) -> Result<(), Breakdown> {
+        let params = Dual { at: theta, along: Some(along) };
+        self.chain.tangent(params, Dual { at: x.data, along: None }, &[], x.n(), out);
+        Ok(())
+    }
+
+    fn kinks(&self, theta: &[f64], x: Rows<'_>, within: f64) -> Option<Vec<Kink>> {
+        let mut list = Vec::new();
+        let mut found = Kinks { list: &mut list, within, layer: String::new() };
+        self.chain.kinks(&mut found, theta, x.data, x.n());
+        Some(list)
+    }
+
+    fn degree_of(&self, parts: &[Part], radius: f64) -> Degree {
+        self.rise(parts, radius).piece.degree()
+    }
+
+    fn block_degrees_of(&self, parts: &[Part]) -> Vec<f64> {
+        self.rise(parts, 1.0).blocks
+    }
+
+    fn homogenized_of(&self, parts: &[Part]) -> Option<Box<dyn Model>> {
+        let rise = self.rise(parts, 1.0);
+        let degree = Degree::Exact { degree: rise.piece.degree().order()? };
+        let limit: Box<dyn Any> = rise.limit;
+        let chain = *limit.downcast::<Chain>().ok()?;
+        let (params, layout) = (self.params.clone(), self.layout.clone());
+        let (input_shape, init) = (self.input_shape.clone(), self.init.clone());
+        Some(Box::new(Network { chain, params, layout, degree, input_shape, init }))
+    }
+
+    fn calculus_of(&self, parts: &[Part], radius: f64) -> Vec<Line> {
+        self.rise(parts, radius).lines
+    }
+
+    fn lipschitz(&self, theta: &[f64]) -> f64 {
+        self.chain.lipschitz(theta)
     }
 
     fn row_size(&self) -> usize {
-        self.inputs + 2 * self.layers.iter().map(|l| l.outputs()).sum::<usize>()
+        self.inputs() + 2 * self.chain.kept_per_row()
     }
 
     /// For every hidden neuron between two dense layers, ‖incoming‖² − p·‖outgoing‖², p the degree of its activation:
@@ -137,19 +239,30 @@ impl Model for Network {
     /// nothing (Lyu & Li 2020, item 13; for ReLU ‖v_r‖² − a_r²). Summed over a layer it is the balance of the layers'
     /// norms. A bias of the incoming layer counts as one of its weights; other biases do not take part, and neither
     /// does anything in a network whose degree they spoil.
+    ///
+    /// Where other layers carry weights, the balance of whole layers: ‖W_i‖²/k_i − ‖W_j‖²/k_j for neighbours, k their
+    /// degrees.
     fn conserved(&self, theta: &[f64]) -> Vec<f64> {
         let mut conserved = Vec::new();
         if !self.degree.is_exact() {
             return conserved;
         }
-        let dense: Vec<usize> =
-            (0..self.layers.len()).filter(|&k| self.spans[k].0 < self.spans[k].1).collect();
-        for pair in dense.windows(2) {
+        let layers = self.chain.layers();
+        let weighted: Vec<usize> = (0..layers.len()).filter(|&k| !layers[k].params().is_empty()).collect();
+        let as_dense = |k: usize| (layers[k].as_ref() as &dyn Any).downcast_ref::<DenseLayer>();
+        if weighted.iter().any(|k| as_dense(*k).is_none()) {
+            return self.balance(theta);
+        }
+        for pair in weighted.windows(2) {
             let (below, above) = (pair[0], pair[1]);
-            let power: f64 = self.layers[below + 1..above].iter().map(|l| l.input_degree()).product();
-            let (width, out) = (self.layers[below].outputs(), self.layers[above].outputs());
-            let (incoming, outgoing) = (self.params(theta, below), self.params(theta, above));
-            let inputs = if below == 0 { self.inputs } else { self.layers[below - 1].outputs() };
+            let between = layers[below + 1..above].iter().map(|l| (l.as_ref() as &dyn Any).downcast_ref());
+            let power: Option<f64> =
+                between.map(|a: Option<&Activation>| Some(a?.function().power())).product();
+            let Some(power) = power else { return self.balance(theta) };
+            let (width, out) = (layers[below].outputs(), layers[above].outputs());
+            let incoming = self.chain.params_of(theta, below);
+            let outgoing = self.chain.params_of(theta, above);
+            let inputs = as_dense(below).map_or(0, DenseLayer::inputs);
             for j in 0..width {
                 let row = &incoming[j * inputs..(j + 1) * inputs];
                 let bias = incoming.get(width * inputs + j).copied().unwrap_or(0.0);
@@ -158,5 +271,23 @@ impl Model for Network {
             }
         }
         conserved
+    }
+}
+
+impl Network {
+    fn balance(&self, theta: &[f64]) -> Vec<f64> {
+        let mut layers: Vec<(&str, f64)> = Vec::new();
+        for block in self.layout.blocks() {
+            let part = block.of(theta);
+            let share = numeric::dot(part, part) / block.degree;
+            match layers.last_mut() {
+                Some((name, sum)) if *name == block.layer() => *sum += share,
+                _ => layers.push((block.layer(), share)),
+            }
+        }
+        if layers.iter().any(|(_, share)| !share.is_finite()) {
+            return Vec::new();
+        }
+        layers.windows(2).map(|pair| pair[0].1 - pair[1].1).collect()
     }
 }

@@ -91,11 +91,15 @@ impl Probe for Margin {
         let layout = at.problem.model.layout();
         row.put("q_min", q_min);
         row.put("margin", q_min / at.height(self.degree));
-        // Blocks of one layer share a degree and a norm: a first-layer bias counts with its weights.
+        // Blocks of one layer share a degree and a norm: a first-layer bias counts with its weights. What the
+        // homogenization drops, such as a bias of a later layer, is left out.
         let mut product = 1.0;
         let mut layers: Vec<(&str, f64, f64)> = Vec::new();
         for block in layout.blocks() {
-            let layer = block.name.split('.').next().unwrap_or(&block.name);
+            if block.degree == 0.0 {
+                continue;
+            }
+            let layer = block.layer();
             let size = norm(block.of(at.theta));
             match layers.iter_mut().find(|(name, ..)| *name == layer) {
                 Some((_, known, _)) => *known = known.hypot(size),

@@ -4,9 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Grads, Layer};
+use super::{Dual, Grads, Kept, Kinks, Layer, Pass, Rise, Stage, rms, sizes};
+use crate::Invalid;
+use crate::model::calculus::{Part, Piece};
 use crate::numeric::wide;
-use crate::{Degree, Invalid};
 
 /// An element-wise function, by the name that a spec gives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -71,7 +72,8 @@ impl Nonlinearity {
         }
     }
 
-    fn value(&self, z: f64) -> f64 {
+    /// σ(z).
+    pub fn value(&self, z: f64) -> f64 {
         match self {
             Nonlinearity::Relu => z.max(0.0),
             Nonlinearity::LeakyRelu { slope } => z.max(0.0) + slope * z.min(0.0),
@@ -82,7 +84,7 @@ impl Nonlinearity {
     }
 
     /// σ'(z); at a kink z = 0 the convex combination of the one-sided slopes with weight `at_kink` on the right one.
-    fn slope(&self, z: f64, at_kink: f64) -> f64 {
+    pub fn slope(&self, z: f64, at_kink: f64) -> f64 {
         let ramp = |left: f64| {
             if z > 0.0 {
                 1.0
@@ -160,42 +162,71 @@ impl<'de> Deserialize<'de> for Nonlinearity {
     }
 }
 
-/// An activation layer of a given width.
+/// What the degree calculus needs to know of an element-wise function σ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// p: σ_H(cz) = c^p σ_H(z) for the limit σ_H.
+    pub power: f64,
+    /// e_σ = sup |zσ'(z) − pσ(z)|.
+    pub defect: f64,
+    /// sup |σ − σ_H|.
+    pub gap: f64,
+    /// sup |σ'(z)|/|z|^{p−1}.
+    pub lipschitz: f64,
+    /// σ_H = lim σ(rz)/r^p, or why the layer has no degree.
+    pub limit: Result<Nonlinearity, &'static str>,
+}
+
+impl Nonlinearity {
+    /// The function's degree, its distance to homogeneity and its limit.
+    pub fn facts(&self) -> Facts {
+        let lipschitz = match self {
+            Nonlinearity::LeakyRelu { slope } => slope.abs().max(1.0),
+            _ => self.power(),
+        };
+        Facts { power: self.power(), defect: 0.0, gap: 0.0, lipschitz, limit: Ok(*self) }
+    }
+}
+
+/// An activation layer.
 #[derive(Clone, Debug)]
 pub struct Activation {
     function: Nonlinearity,
-    width: usize,
+    shape: Vec<usize>,
     at_kink: f64,
 }
 
 impl Activation {
-    /// `function` on `width` numbers, with `at_kink` ∈ [0, 1] the weight of the right-hand slope at a kink.
-    pub fn new(function: Nonlinearity, width: usize, at_kink: f64) -> Self {
-        Activation { function, width, at_kink }
+    /// `function` on inputs of this shape, with `at_kink` ∈ [0, 1] the weight of the right-hand slope at a kink.
+    pub fn new(function: Nonlinearity, shape: &[usize], at_kink: f64) -> Self {
+        Activation { function, shape: shape.to_vec(), at_kink }
+    }
+
+    /// The function.
+    pub fn function(&self) -> &Nonlinearity {
+        &self.function
+    }
+
+    /// Weight of the right-hand slope at a kink.
+    pub fn at_kink(&self) -> f64 {
+        self.at_kink
     }
 }
 
-impl Layer for Activation {
+impl Stage for Activation {
     fn outputs(&self) -> usize {
-        self.width
+        self.shape.iter().product()
     }
 
-    fn degree(&self, before: Degree, _name: &str, _trainable: &[bool]) -> Degree {
-        before.then_power(self.function.power())
-    }
-
-    fn input_degree(&self) -> f64 {
-        self.function.power()
-    }
-
-    fn forward(&self, _params: &[f64], x: &[f64], _n: usize, y: &mut [f64]) {
+    fn forward(&self, _params: &[f64], x: &[f64], _n: usize, y: &mut [f64], _kept: &mut Kept) {
         match self.function {
             Nonlinearity::Relu => wide(|| y.iter_mut().zip(x).for_each(|(y, x)| *y = gate(*x, *x))),
             f => y.iter_mut().zip(x).for_each(|(y, x)| *y = f.value(*x)),
         }
     }
 
-    fn pullback(&self, _params: &[f64], x: &[f64], _y: &[f64], _n: usize, dy: &[f64], grads: Grads<'_>) {
+    fn pullback(&self, pass: Pass<'_>, dy: &[f64], grads: Grads<'_>, _kept: &mut Kept) {
+        let x = pass.x;
         let Some(dx) = grads.inputs else { return };
         match self.function {
             Nonlinearity::Relu if self.at_kink == 0.0 => {
@@ -207,5 +238,70 @@ impl Layer for Activation {
                 }
             }
         }
+    }
+}
+
+impl Layer for Activation {
+    fn about(&self) -> String {
+        let name = toml::Value::try_from(self.function)
+            .ok()
+            .and_then(|value| Some(value.get("kind")?.as_str()?.to_owned()))
+            .unwrap_or_default();
+        format!("{name} {}", sizes(&self.shape))
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// With z = h(θ; x) of order M and defect d, Dσ(z) = σ'(z)(M z + d) = pM σ(z) + M(zσ' − pσ) + σ'(z)d, and
+    /// ‖σ'(z)d‖ ≤ lipschitz·‖z‖^{p−1}‖d‖.
+    fn rise(&self, below: &Piece, _parts: &[Part], name: &str) -> Rise {
+        let Facts { power, defect, gap, lipschitz, limit } = self.function.facts();
+        let root = (self.outputs() as f64).sqrt();
+        let (sigma, why) = match limit {
+            // Of a piece that does not depend on θ it is one too, whatever σ is.
+            _ if below.order == 0.0 => (self.function, None),
+            Ok(sigma) => (sigma, None),
+            Err(why) => (self.function, Some(format!("{name}: {why}"))),
+        };
+        let height = sigma.value(1.0).abs().max(sigma.value(-1.0).abs());
+        let mut piece = Piece {
+            order: power * below.order,
+            size: below.size.to_power(power).scaled(height).plus(&crate::Posynomial::term(gap * root, 0.0)),
+            defect: below.defect.times(&below.size.to_power(power - 1.0)).scaled(lipschitz),
+            ..below.clone()
+        };
+        let mut dropped = Vec::new();
+        if below.order > 0.0 && defect > 0.0 {
+            piece.defect = piece.defect.plus(&crate::Posynomial::term(below.order * defect * root, 0.0));
+            piece.why.push(format!("{} is curved", self.about()));
+            dropped.push(format!("the curvature of {}", self.about()));
+        }
+        if let Some(why) = why {
+            piece = piece.without_degree(why);
+        }
+        let limit = Activation { function: sigma, ..self.clone() };
+        Rise { input_degree: power, dropped, ..Rise::plain(piece, Box::new(limit)) }
+    }
+
+    fn tangent(&self, _params: Dual<'_>, x: Dual<'_>, _y: &[f64], _n: usize, dy: &mut [f64]) {
+        let Some(along) = x.along else { return dy.fill(0.0) };
+        for ((dy, x), along) in dy.iter_mut().zip(x.at).zip(along) {
+            *dy = self.function.slope(*x, self.at_kink) * along;
+        }
+    }
+
+    fn kinks(&self, found: &mut Kinks<'_>, _params: &[f64], x: &[f64], _n: usize) {
+        if self.function.has_kink() {
+            for (row, z) in x.chunks_exact(self.outputs()).enumerate() {
+                found.row(row, z.iter().copied(), rms(z));
+            }
+        }
+    }
+
+    fn lipschitz(&self, _params: &[f64]) -> f64 {
+        let facts = self.function.facts();
+        if facts.power == 1.0 { facts.lipschitz } else { f64::INFINITY }
     }
 }

@@ -4,86 +4,174 @@
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
+use serde::{Deserialize, Serialize};
 
-use super::{Grads, Layer, Param};
-use crate::Degree;
+use super::affine::Affine;
+use super::{Building, Dual, Grads, Kept, Layer, LayerSpec, Param, Pass, Rise, Stage, Start, sizes};
+use crate::Invalid;
+use crate::catalogue::Entry;
+use crate::cite::Cite;
+use crate::model::calculus::{Part, Piece};
 
-/// y = W x (+ b) with W of shape out × in, degree (1, 1).
-#[derive(Clone, Debug)]
+/// y = W x (+ b).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Dense {
-    inputs: usize,
-    outputs: usize,
-    bias: bool,
+    /// Numbers that come out; in the last layer by default as many as the network has outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// Whether there is a bias; none by default.
+    #[serde(default)]
+    pub bias: bool,
 }
 
-impl Dense {
+impl LayerSpec for Dense {
+    fn build(&self, input: &[usize], building: &Building) -> Result<Box<dyn Layer>, Invalid> {
+        let &[inputs] = input else {
+            let text = format!(
+                "a dense layer takes a vector, and what comes before it has the shape {}; put `flatten` between",
+                sizes(input)
+            );
+            return Err(Invalid::new("", text));
+        };
+        let width = self.width.unwrap_or(building.outputs);
+        if width == 0 {
+            return Err(Invalid::new("width", "a layer needs at least one neuron"));
+        }
+        Ok(Box::new(DenseLayer::new(inputs, width, self.bias)))
+    }
+}
+
+impl Entry for Dense {
+    const ABOUT: &'static str = "y = W x (+ b)";
+    const EXAMPLE: &'static str = "width = 4";
+    const CITE: &'static [Cite] = &[];
+}
+
+/// The layer of [`Dense`], with W of shape out × in: degree (1, 1).
+#[derive(Clone, Debug)]
+pub struct DenseLayer {
+    inputs: usize,
+    shape: [usize; 1],
+    bias: bool,
+    /// Which summand is left out: the homogenization of a sum keeps the highest degree only.
+    without_weight: bool,
+    without_bias: bool,
+}
+
+impl DenseLayer {
     /// A layer from `inputs` to `outputs` numbers.
     pub fn new(inputs: usize, outputs: usize, bias: bool) -> Self {
-        Dense { inputs, outputs, bias }
+        DenseLayer { inputs, shape: [outputs], bias, without_weight: false, without_bias: false }
+    }
+
+    /// Numbers that come in.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    fn split<'a>(&self, params: &'a [f64]) -> (&'a [f64], &'a [f64]) {
+        params.split_at(self.inputs * self.shape[0])
+    }
+
+    fn adds_bias(&self) -> bool {
+        self.bias && !self.without_bias
+    }
+
+    /// y = W x, or y += W x.
+    fn apply(&self, weight: &[f64], x: &[f64], n: usize, y: &mut [f64], accum: Accum) {
+        product(y, self.shape[0], n, accum, (x, self.inputs, false), (weight, self.inputs, true));
     }
 }
 
-impl Layer for Dense {
+impl Stage for DenseLayer {
     fn outputs(&self) -> usize {
-        self.outputs
+        self.shape[0]
     }
 
-    fn params(&self) -> Vec<Param> {
-        let mut params =
-            vec![Param { name: "weight", shape: vec![self.outputs, self.inputs], fan_in: self.inputs }];
-        if self.bias {
-            params.push(Param { name: "bias", shape: vec![self.outputs], fan_in: 0 });
+    fn forward(&self, params: &[f64], x: &[f64], n: usize, y: &mut [f64], _kept: &mut Kept) {
+        let (weight, bias) = self.split(params);
+        match self.without_weight {
+            true => y.fill(0.0),
+            false => self.apply(weight, x, n, y, Accum::Replace),
         }
-        params
-    }
-
-    fn degree(&self, before: Degree, name: &str, trainable: &[bool]) -> Degree {
-        let degree = if trainable[0] { before.then_dense() } else { before };
-        match trainable.get(1) {
-            Some(true) => degree.then_bias(&format!("{name}.bias"), 1.0),
-            Some(false) => degree.then_bias(&format!("{name}.bias"), 0.0),
-            None => degree,
-        }
-    }
-
-    fn forward(&self, params: &[f64], x: &[f64], n: usize, y: &mut [f64]) {
-        let (weight, bias) = params.split_at(self.inputs * self.outputs);
-        product(y, self.outputs, n, Accum::Replace, (x, self.inputs, false), (weight, self.inputs, true));
-        if self.bias {
-            for row in y.chunks_exact_mut(self.outputs) {
+        if self.adds_bias() {
+            for row in y.chunks_exact_mut(self.shape[0]) {
                 row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
             }
         }
     }
 
-    fn pullback(&self, params: &[f64], x: &[f64], _y: &[f64], n: usize, dy: &[f64], grads: Grads<'_>) {
-        let weight = &params[..self.inputs * self.outputs];
+    fn pullback(&self, pass: Pass<'_>, dy: &[f64], grads: Grads<'_>, _kept: &mut Kept) {
+        let Pass { params, x, n, .. } = pass;
+        let (outputs, inputs) = (self.shape[0], self.inputs);
         if let Some(dparams) = grads.params {
-            let (dweight, dbias) = dparams.split_at_mut(self.inputs * self.outputs);
-            product(
-                dweight,
-                self.inputs,
-                self.outputs,
-                Accum::Add,
-                (dy, self.outputs, true),
-                (x, self.inputs, false),
-            );
-            if self.bias {
-                for row in dy.chunks_exact(self.outputs) {
+            let (dweight, dbias) = dparams.split_at_mut(inputs * outputs);
+            if !self.without_weight {
+                product(dweight, inputs, outputs, Accum::Add, (dy, outputs, true), (x, inputs, false));
+            }
+            if self.adds_bias() {
+                for row in dy.chunks_exact(outputs) {
                     dbias.iter_mut().zip(row).for_each(|(d, dy)| *d += dy);
                 }
             }
         }
-        if let Some(dx) = grads.inputs {
-            product(
-                dx,
-                self.inputs,
-                n,
-                Accum::Replace,
-                (dy, self.outputs, false),
-                (weight, self.inputs, false),
-            );
+        let Some(dx) = grads.inputs else { return };
+        match self.without_weight {
+            true => dx.fill(0.0),
+            false => {
+                let weight = self.split(params).0;
+                product(dx, inputs, n, Accum::Replace, (dy, outputs, false), (weight, inputs, false));
+            }
         }
+    }
+}
+
+impl Layer for DenseLayer {
+    fn about(&self) -> String {
+        let bias = if self.bias { " + bias" } else { "" };
+        format!("dense {} -> {}{bias}", self.inputs, self.shape[0])
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn params(&self) -> Vec<Param> {
+        let weight = Param::new("weight", &[self.shape[0], self.inputs], Start::Drawn(self.inputs));
+        let bias = self.bias.then(|| Param::new("bias", &self.shape, Start::At(0.0)));
+        std::iter::once(weight).chain(bias).collect()
+    }
+
+    fn rise(&self, below: &Piece, parts: &[Part], name: &str) -> Rise {
+        let affine = Affine::of(below, parts, name, 1.0, 1.0);
+        let (without_weight, without_bias) = affine.without();
+        affine.rise(Box::new(DenseLayer { without_weight, without_bias, ..self.clone() }))
+    }
+
+    fn tangent(&self, params: Dual<'_>, x: Dual<'_>, _y: &[f64], n: usize, dy: &mut [f64]) {
+        dy.fill(0.0);
+        if let Some(along) = x.along.filter(|_| !self.without_weight) {
+            self.apply(self.split(params.at).0, along, n, dy, Accum::Add);
+        }
+        let Some(along) = params.along else { return };
+        let (weight, bias) = self.split(along);
+        if !self.without_weight {
+            self.apply(weight, x.at, n, dy, Accum::Add);
+        }
+        if self.adds_bias() {
+            for row in dy.chunks_exact_mut(self.shape[0]) {
+                row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+            }
+        }
+    }
+
+    fn lipschitz(&self, params: &[f64]) -> f64 {
+        if self.without_weight {
+            return 0.0;
+        }
+        crate::matrix::singular_values(self.split(params).0, self.shape[0], self.inputs)
+            .map_or(f64::INFINITY, |values| values.first().copied().unwrap_or(0.0))
     }
 }
 

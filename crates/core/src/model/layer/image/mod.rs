@@ -26,7 +26,6 @@ use std::cell::RefCell;
 pub(crate) struct Scratch {
     pub(crate) columns: Vec<f64>,
     pub(crate) outputs: Vec<f64>,
-    pub(crate) weight: Vec<f64>,
 }
 
 thread_local! {

@@ -15,7 +15,7 @@ pub(crate) fn max_pool(window: &Window, image: &[f64], out: &mut [f64], winners:
     for ((image, out), winners) in
         planes.zip(out.chunks_exact_mut(pixels)).zip(winners.chunks_exact_mut(pixels))
     {
-        for_each_place(window, |place, ys, xs| {
+        window.for_each_place(|place, ys, xs| {
             let (mut best, mut winner) = (f64::NEG_INFINITY, ys.0 * window.size[1] + xs.0);
             for y in ys.0..ys.1 {
                 let start = y * window.size[1];
@@ -45,7 +45,7 @@ pub(crate) fn max_pool_back(window: &Window, winners: &[u32], dout: &[f64], dima
 pub(crate) fn avg_pool(window: &Window, image: &[f64], out: &mut [f64]) {
     let (pixels, share) = (window.pixels(), 1.0 / window.taps() as f64);
     for (image, out) in image.chunks_exact(window.plane()).zip(out.chunks_exact_mut(pixels)) {
-        for_each_place(window, |place, ys, xs| {
+        window.for_each_place(|place, ys, xs| {
             let lines = (ys.0..ys.1).map(|y| &image[y * window.size[1]..][xs.0..xs.1]);
             out[place] = share * lines.flatten().sum::<f64>();
         });
@@ -57,23 +57,11 @@ pub(crate) fn avg_pool_back(window: &Window, dout: &[f64], dimage: &mut [f64]) {
     let (pixels, share) = (window.pixels(), 1.0 / window.taps() as f64);
     for (dimage, dout) in dimage.chunks_exact_mut(window.plane()).zip(dout.chunks_exact(pixels)) {
         dimage.fill(0.0);
-        for_each_place(window, |place, ys, xs| {
+        window.for_each_place(|place, ys, xs| {
             for y in ys.0..ys.1 {
                 let line = &mut dimage[y * window.size[1]..][xs.0..xs.1];
                 line.iter_mut().for_each(|d| *d += share * dout[place]);
             }
         });
-    }
-}
-
-/// Calls `each` with every place and the rows and columns of the image, from..to, that the window covers there.
-fn for_each_place(window: &Window, mut each: impl FnMut(usize, (usize, usize), (usize, usize))) {
-    let mut place = 0;
-    for y in 0..window.out[0] {
-        let ys = window.covered(0, y);
-        for x in 0..window.out[1] {
-            each(place, ys, window.covered(1, x));
-            place += 1;
-        }
     }
 }

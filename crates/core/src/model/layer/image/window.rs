@@ -3,11 +3,10 @@
 //! Along each axis the output has ⌊(size + before + after − kernel)/stride⌋ + 1 places; place o sees the inputs
 //! o·stride − before + k for k = 0, …, kernel − 1, and those outside the image are the padding.
 
-use std::fmt;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Invalid;
+use crate::model::layer::sizes;
 
 /// One number for both axes, or `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,16 +97,6 @@ pub(crate) struct Window {
     pub(crate) out: [usize; 2],
 }
 
-/// A shape as it is spoken of: 1x28x28.
-pub(crate) struct Shape<'a>(pub(crate) &'a [usize]);
-
-impl fmt::Display for Shape<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sizes: Vec<String> = self.0.iter().map(usize::to_string).collect();
-        f.write_str(&sizes.join("x"))
-    }
-}
-
 impl Window {
     /// A window on inputs of shape channels × height × width; `field` names the setting that gives its size.
     ///
@@ -121,7 +110,7 @@ impl Window {
         padding: Padding,
     ) -> Result<Window, Invalid> {
         let &[channels, height, width] = input else {
-            let given = Shape(input);
+            let given = sizes(input);
             let text =
                 format!("its input has the shape {given}, but it takes images: channels x height x width");
             return Err(Invalid::new("", text));
@@ -148,13 +137,53 @@ impl Window {
             let text = format!(
                 "a window of {kh}x{kw} is larger than its padded input of {} (inputs of {}); use a smaller one or \
                  more padding",
-                Shape(&[channels, ph, pw]),
-                Shape(input)
+                sizes(&[channels, ph, pw]),
+                sizes(input)
             );
             return Err(Invalid::new(field, text));
         }
         let out = [0, 1].map(|a| (padded[a] - kernel[a]) / stride[a] + 1);
         Ok(Window { channels, size, kernel, stride, before, out })
+    }
+
+    /// The window of a pool, which steps by its own size unless told otherwise.
+    ///
+    /// # Errors
+    /// Those of [`new`](Window::new), and padding of more than half the window: some places would see nothing else.
+    pub(crate) fn pool(
+        input: &[usize],
+        size: Pair,
+        stride: Option<Pair>,
+        padding: Padding,
+    ) -> Result<Window, Invalid> {
+        let window = Window::new(input, "size", size, stride.unwrap_or(size), padding)?;
+        if let ([h, w], [kh, kw]) = (window.before, window.kernel)
+            && (2 * h > kh || 2 * w > kw)
+        {
+            let text = format!("{h}x{w} is more than half of a window of {kh}x{kw}");
+            return Err(Invalid::new("padding", text));
+        }
+        Ok(window)
+    }
+
+    /// `3x3` and what differs from a stride of 1 without padding: `3x3 by 2x2, padding 1x1`.
+    pub(crate) fn about(&self) -> String {
+        let pair = |[h, w]: [usize; 2]| format!("{h}x{w}");
+        let mut about = pair(self.kernel);
+        if self.stride != [1, 1] {
+            about += &format!(" by {}", pair(self.stride));
+        }
+        if self.out == self.size && self.stride == [1, 1] && self.kernel != [1, 1] {
+            about += ", same";
+        } else if self.before != [0, 0] {
+            about += &format!(", padding {}", pair(self.before));
+        }
+        about
+    }
+
+    /// Shape of the output with this many channels.
+    pub(crate) fn shape(&self, channels: usize) -> [usize; 3] {
+        [channels, self.out[0], self.out[1]]
     }
 
     /// Numbers in one input image.
@@ -192,8 +221,20 @@ impl Window {
         (start.saturating_sub(before).min(to), to)
     }
 
-    /// How often one input number is used at most: ⌈kernel/stride⌉ along each axis.
+    /// How often one input number is used at most: ⌈kernel/stride⌉ along each axis, or at every place if there are fewer.
     pub(crate) fn coverage(&self) -> usize {
-        self.kernel[0].div_ceil(self.stride[0]) * self.kernel[1].div_ceil(self.stride[1])
+        [0, 1].map(|a| self.kernel[a].div_ceil(self.stride[a]).min(self.out[a])).iter().product()
+    }
+
+    /// Calls `each` with every place and the rows and columns of the image, from..to, that the window covers there.
+    pub(crate) fn for_each_place(&self, mut each: impl FnMut(usize, (usize, usize), (usize, usize))) {
+        let mut place = 0;
+        for y in 0..self.out[0] {
+            let ys = self.covered(0, y);
+            for x in 0..self.out[1] {
+                each(place, ys, self.covered(1, x));
+                place += 1;
+            }
+        }
     }
 }
