@@ -9,6 +9,12 @@ fn models() -> Vec<(String, Box<dyn Model>, Vec<f64>)> {
     let listed = [
         r#"layers = ["flatten", { kind = "dense", width = 5, bias = true }, "relu", { kind = "dense", bias = true }]"#,
         r#"layers = ["flatten", { kind = "dense", width = 5 }, { kind = "relu-power", p = 2 }, "dense"]"#,
+        r#"layers = [{ kind = "conv2d", channels = 3, kernel = [2, 3], padding = "same", bias = true }, "relu",
+            { kind = "max-pool", size = 2, stride = 1 }, { kind = "conv2d", channels = 2, kernel = 2, stride = [1, 2] },
+            "relu", "flatten", "dense"]"#,
+        r#"layers = [{ kind = "conv2d", channels = 4, kernel = 2, groups = 2 }, { kind = "avg-pool", size = 2, padding = 1 },
+            "relu", { kind = "conv2d", channels = 2, kernel = 1, bias = true }, "relu", "flatten",
+            { kind = "dense", bias = true }]"#,
     ];
     let mut models = Vec::new();
     let examples = AnyModel::NAMES.iter().map(|name| (name.to_string(), AnyModel::example(name)));
