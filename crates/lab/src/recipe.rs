@@ -87,6 +87,7 @@ recipes! {
     "muon-late",
     "muon-late-mnist",
     "schechtman-schreuder-2025/constant-step-sgd",
+    "ji-telgarsky-2020/alignment",
     "ji-telgarsky-2020/surface",
     "ji-telgarsky-2020/deep-linear",
 }
