@@ -87,6 +87,8 @@ recipes! {
     "muon-late",
     "muon-late-mnist",
     "schechtman-schreuder-2025/constant-step-sgd",
+    "lyu-li-2020/mnist-cnn",
+    "lyu-li-2020/mnist-cnn-bias",
     "ji-telgarsky-2020/alignment",
     "ji-telgarsky-2020/surface",
     "ji-telgarsky-2020/deep-linear",
