@@ -17,6 +17,7 @@ mod geometry;
 mod kkt;
 mod margin;
 mod near;
+mod near_homogeneous;
 mod sgd;
 
 pub use accuracy::Accuracy;
@@ -26,6 +27,7 @@ pub use direction::DirectionProbe;
 pub use geometry::Geometry;
 pub use kkt::Kkt;
 pub use margin::Margin;
+pub use near_homogeneous::NearHomogeneous;
 pub use sgd::Sgd;
 
 /// What a probe knows before the first step.
@@ -190,6 +192,7 @@ crate::catalogue! {
         "accuracy" => Accuracy,
         "geometry" => Geometry,
         "sgd" => Sgd,
+        "near" => NearHomogeneous,
     }
 }
 
