@@ -15,6 +15,7 @@ mod balance;
 mod direction;
 mod geometry;
 mod kkt;
+mod layers;
 mod margin;
 mod near;
 mod near_homogeneous;
@@ -26,6 +27,7 @@ pub use balance::Balance;
 pub use direction::DirectionProbe;
 pub use geometry::Geometry;
 pub use kkt::Kkt;
+pub use layers::Layers;
 pub use margin::Margin;
 pub use near_homogeneous::NearHomogeneous;
 pub use sgd::Sgd;
@@ -193,6 +195,7 @@ crate::catalogue! {
         "geometry" => Geometry,
         "sgd" => Sgd,
         "near" => NearHomogeneous,
+        "layers" => Layers,
     }
 }
 

@@ -6,6 +6,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use serde::{Deserialize, Serialize};
 
+use super::affine::Affine;
 use super::{Building, Dual, Grads, Kept, Layer, LayerSpec, Param, Pass, Rise, Stage, Start, sizes};
 use crate::Invalid;
 use crate::catalogue::Entry;
@@ -143,27 +144,9 @@ impl Layer for DenseLayer {
     }
 
     fn rise(&self, below: &Piece, parts: &[Part], name: &str) -> Rise {
-        let map = below.through(parts[0], 1.0);
-        let (mut limit, own) = (self.clone(), parts[0].term().0);
-        let Some(&part) = parts.get(1) else {
-            return Rise { own_degree: own, blocks: vec![own], ..Rise::plain(map, Box::new(limit)) };
-        };
-        let (weight, bias) = (format!("the weight {name}.weight"), format!("the bias {name}.bias"));
-        let (piece, kept) = Piece::sum(&[(&weight, &map), (&bias, &Piece::block(part, 1.0))]);
-        (limit.without_weight, limit.without_bias) = (!kept[0], !kept[1]);
-        let named = [("weight", kept[0]), ("bias", kept[1])];
-        let dropped = named.iter().filter(|(_, kept)| !kept).map(|(n, _)| format!("{name}.{n}")).collect();
-        let degrees = [own, part.term().0];
-        // A bias beside a map of θ's lower layers makes a sum in which neither has a degree alone.
-        let alone = if kept[0] && kept[1] && below.order > 0.0 { f64::NAN } else { 1.0 };
-        let of = |k: usize| if kept[k] && degrees[k] > 0.0 { alone * degrees[k] } else { 0.0 };
-        Rise {
-            own_degree: if kept[0] { own } else { degrees[1] },
-            input_degree: if kept[0] { alone } else { 0.0 },
-            blocks: vec![of(0), of(1)],
-            dropped,
-            ..Rise::plain(piece, Box::new(limit))
-        }
+        let affine = Affine::of(below, parts, name, 1.0, 1.0);
+        let (without_weight, without_bias) = affine.without();
+        affine.rise(Box::new(DenseLayer { without_weight, without_bias, ..self.clone() }))
     }
 
     fn tangent(&self, params: Dual<'_>, x: Dual<'_>, _y: &[f64], n: usize, dy: &mut [f64]) {

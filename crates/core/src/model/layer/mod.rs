@@ -13,9 +13,13 @@ use crate::Invalid;
 use crate::catalogue::{Entry, Listed, quoted, split_kind};
 
 pub mod activation;
+mod affine;
+mod avg_pool;
 mod bias;
 mod branches;
 mod chain;
+mod conv2d;
+mod conv_relu;
 mod dense;
 mod flatten;
 mod parallel;
@@ -25,9 +29,16 @@ mod scale;
 pub use activation::{Activation, Nonlinearity};
 pub use bias::{Bias, BiasLayer};
 pub use branches::{Branches, Join};
+mod image;
+mod max_pool;
+
+pub use avg_pool::{AvgPool, AvgPoolLayer};
 pub use chain::Chain;
+pub use conv2d::{Conv2d, ConvLayer};
 pub use dense::{Dense, DenseLayer};
 pub use flatten::{Flatten, FlattenLayer};
+pub use image::{Padding, Pair};
+pub use max_pool::{MaxPool, MaxPoolLayer};
 pub use parallel::Parallel;
 pub use residual::Residual;
 pub use scale::{Per, Scale, ScaleLayer};
@@ -257,6 +268,9 @@ crate::catalogue! {
     /// A layer with settings of its own; [`AnyLayer`] adds the activations.
     pub AnyMap: LayerSpec, "layer" {
         "dense" => Dense,
+        "conv2d" => Conv2d,
+        "max-pool" => MaxPool,
+        "avg-pool" => AvgPool,
         "flatten" => Flatten,
         "bias" => Bias,
         "scale" => Scale,
