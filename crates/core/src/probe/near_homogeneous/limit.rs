@@ -14,6 +14,9 @@ use rand_distr::StandardNormal;
 /// Rows that are evaluated at once.
 const ROWS: usize = 256;
 
+/// Farthest distance of sampled points from u, of norm 1.
+const FARTHEST: f64 = 0.1;
+
 /// Most gradients in a fit over sampled points.
 const SAMPLED: usize = 1024;
 
@@ -98,7 +101,8 @@ impl Limit {
             crate::numeric::scale(shrink, &mut own);
             limit.gradient_gap = limit.gradient_gap.max(distance(&own, of_limit));
         }
-        limit.radius = settings.spread * (unit.len() as f64).sqrt() / (settings.inputs * at.rho);
+        let reach = settings.spread * (unit.len() as f64).sqrt() / (settings.inputs * at.rho);
+        limit.radius = reach.min(FARTHEST);
         settings.sample(model, at, &unit, limit.radius, &mut near)?;
         limit.epsilon_sampled = fit(&unit, &near, &scale).0;
         limit.relative = limit.epsilon_sampled * margin.powf(1.0 / order);

@@ -68,7 +68,8 @@ pub struct NearHomogeneous {
     #[serde(default = "sixty_four")]
     pub samples: usize,
     /// How far those points are, in units of what moves a first pre-activation at θ by about 1: at distance
-    /// `spread`·√dim/(R ρ) from θ/ρ, R the largest norm of an input; 4 by default, which spans the width of a kink.
+    /// `spread`·√dim/(R ρ) from θ/ρ, R the largest norm of an input; 4 by default, which spans the width of a kink; never farther
+    /// than 0.1.
     #[serde(default = "four")]
     pub spread: f64,
     #[serde(skip)]
