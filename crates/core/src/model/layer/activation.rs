@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dual, Grads, Kept, Kinks, Layer, Pass, Rise, Stage, rms, sizes};
+use super::{Dual, Grads, Kept, Kinks, Layer, Pass, Rise, Stage, gate, rms, sizes};
 use crate::Invalid;
 use crate::model::calculus::{Part, Piece};
 use crate::numeric::wide;
@@ -114,13 +114,6 @@ fn power(z: f64, p: f64) -> f64 {
     }
 }
 
-/// `value` where z > 0, else 0, by a mask: a branch here would mispredict every other time. A NaN passes through, so that
-/// it is seen.
-#[inline(always)]
-fn gate(z: f64, value: f64) -> f64 {
-    f64::from_bits(value.to_bits() & u64::from(!(z <= 0.0)).wrapping_neg())
-}
-
 impl<'de> Deserialize<'de> for Nonlinearity {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         use crate::catalogue::{quoted, settings, split_kind};
@@ -205,6 +198,11 @@ impl Activation {
     /// The function.
     pub fn function(&self) -> &Nonlinearity {
         &self.function
+    }
+
+    /// Whether it is max(z, 0) with the slope 0 at 0, which can be read off the outputs.
+    pub(super) fn is_plain_relu(&self) -> bool {
+        self.function == Nonlinearity::Relu && self.at_kink == 0.0
     }
 
     /// Weight of the right-hand slope at a kink.
