@@ -26,6 +26,8 @@ const LARGE: usize = 65_536;
 /// of activations that they may keep: 32 MB.
 const LARGE_ROWS: usize = 256;
 const LARGE_CHUNK_NUMBERS: usize = 4_000_000;
+/// Gradients whose memory is kept for reuse.
+const SPARE: usize = 2;
 /// Most lanes, and the most numbers that the lanes' gradients may hold together.
 const LANES: usize = 16;
 const LANE_NUMBERS: usize = 32_000_000;
@@ -42,6 +44,8 @@ pub struct Problem {
     /// What is only looked at.
     pub test: Option<Arc<Data>>,
     scratch: Mutex<Scratch>,
+    /// Memory of gradients that nobody needs any more.
+    spare: Mutex<Vec<Vec<f64>>>,
 }
 
 /// Which rows an evaluation is of.
@@ -99,7 +103,7 @@ impl Problem {
         train: Arc<Data>,
         test: Option<Arc<Data>>,
     ) -> Problem {
-        Problem { model, loss, train, test, scratch: Mutex::default() }
+        Problem { model, loss, train, test, scratch: Mutex::default(), spare: Mutex::default() }
     }
 
     /// Length of θ.
@@ -139,6 +143,28 @@ impl Problem {
             Ok(ln_loss)
         } else {
             Err(Breakdown::Diverged { what: "ln of the loss is no longer finite".into() })
+        }
+    }
+
+    /// Takes the memory of an evaluation that nothing else holds on to for one to come: fresh memory of the size of a large
+    /// gradient costs as much as a pass over it.
+    pub fn recycle(&self, eval: Arc<Eval>) {
+        if let Some(eval) = Arc::into_inner(eval) {
+            let mut spare = self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if spare.len() < SPARE {
+                spare.push(eval.grad);
+            }
+        }
+    }
+
+    fn zeros(&self, dim: usize) -> Vec<f64> {
+        let spare = self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+        match spare.filter(|memory| memory.len() == dim) {
+            Some(mut memory) => {
+                memory.fill(0.0);
+                memory
+            }
+            None => vec![0.0; dim],
         }
     }
 
@@ -217,8 +243,14 @@ impl Problem {
         for (c, (out, cot)) in pieces.enumerate() {
             work[c % count].push((c * chunk, out, cot));
         }
+        if let [only] = &mut *lanes {
+            only.grad = self.zeros(dim);
+        }
         let run = |(lane, work): (&mut Lane, Vec<Piece<'_>>)| {
-            lane.reset(dim);
+            lane.begin();
+            if count > 1 {
+                lane.clear(dim);
+            }
             for (from, out, cot) in work {
                 let rows = x.slice(from, (from + chunk).min(n));
                 let labels = &labels[from..from + rows.n()];
@@ -237,7 +269,7 @@ impl Problem {
         let mut grad = match lanes {
             // The only lane's gradient is the whole one: it is handed over rather than copied.
             [only] => std::mem::take(&mut only.grad),
-            _ => vec![0.0; dim],
+            _ => self.zeros(dim),
         };
         for lane in lanes.iter() {
             let weight = (lane.total.shift - total.shift).exp() / total.sum;
@@ -362,13 +394,9 @@ impl Lane {
         self.failed = None;
     }
 
-    fn reset(&mut self, dim: usize) {
-        self.begin();
-        if self.grad.len() == dim {
-            self.grad.fill(0.0);
-        } else {
-            self.grad = vec![0.0; dim];
-        }
+    fn clear(&mut self, dim: usize) {
+        self.grad.resize(dim, 0.0);
+        self.grad.fill(0.0);
     }
 
     fn loss_of_chunk(

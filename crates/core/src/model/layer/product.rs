@@ -8,8 +8,9 @@ use faer::{Accum, MatMut, MatRef, Par};
 
 /// Multiplications and additions of a block that is not worth a cut: a third of a millisecond.
 const GRAIN: usize = 16_000_000;
-/// Columns of a block are a multiple of the widest tile of the kernels: 48 numbers of AVX-512, or 12 of AVX2.
-const TILE: usize = 48;
+/// Columns of a block: a multiple of the widest tile of the kernels (48 numbers of AVX-512, 12 of AVX2), and few enough for the
+/// packed part of `b` to stay in the second-level cache.
+const COLUMNS: usize = 192;
 
 /// out (rows × cols) = or += op(a)·op(b), each given as (numbers, columns as stored, transposed).
 pub(super) fn product(
@@ -26,10 +27,11 @@ pub(super) fn product(
 
 fn in_blocks(out: MatMut<'_, f64>, accum: Accum, a: MatRef<'_, f64>, b: MatRef<'_, f64>) {
     let cols = out.ncols();
-    if 2 * out.nrows() * cols * a.ncols() <= GRAIN || cols < 2 * TILE {
+    if 2 * out.nrows() * cols * a.ncols() <= GRAIN || cols <= COLUMNS {
         return matmul(out, accum, a, b, 1.0, Par::Seq);
     }
-    let half = (cols / 2).next_multiple_of(TILE);
+    // The largest multiple below the width, where half of it rounds up beyond.
+    let half = (cols / 2).next_multiple_of(COLUMNS).min((cols - 1) / COLUMNS * COLUMNS);
     let ((left, right), (b_left, b_right)) = (out.split_at_col_mut(half), b.split_at_col(half));
     both(|| in_blocks(left, accum, a, b_left), || in_blocks(right, accum, a, b_right));
 }
