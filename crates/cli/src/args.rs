@@ -181,7 +181,10 @@ pub struct Recipe {
     /// The short version, which finishes in seconds.
     #[arg(long)]
     pub quick: bool,
-    /// The directory [default: runs/recipe-NAME, or runs/recipe-NAME-quick].
+    /// The size of the paper, where the recipe has one: hours or days.
+    #[arg(long, conflicts_with = "quick")]
+    pub full: bool,
+    /// The directory [default: runs/recipe-NAME, with -quick or -full at its end].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Threads [default: all cores].

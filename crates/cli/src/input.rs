@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use latephase_lab::recipe::find;
+use latephase_lab::recipe::{Size, find};
 use latephase_lab::{Error, Spec};
 
 use crate::exit::Failure;
@@ -35,7 +35,7 @@ pub fn text(what: &str) -> Result<Input, Failure> {
         return Ok(Input { text, file: what.to_owned(), name: plain(&stem) });
     }
     let recipe = find(what)?;
-    let text = recipe.spec(false, &[])?.resolved_toml()?;
+    let text = recipe.spec(Size::Usual, &[])?.resolved_toml()?;
     Ok(Input { text, file: format!("recipe {what}"), name: plain(what) })
 }
 

@@ -6,6 +6,7 @@ use latephase_core::catalogue::Listed;
 use latephase_core::descent::AnyDescent;
 use latephase_core::loss::AnyLoss;
 use latephase_core::model::AnyModel;
+use latephase_core::model::layer::Nonlinearity;
 use latephase_core::norm::AnyNorm;
 use latephase_core::pace::AnyPace;
 use latephase_core::probe::AnyProbe;
@@ -52,13 +53,6 @@ struct Line {
 }
 
 /// Names and descriptions of what the core parses without a catalogue.
-const ACTIVATIONS: [(&str, &str, &str); 5] = [
-    ("relu", "max(z, 0)", ""),
-    ("leaky-relu", "max(z, 0) + slope min(z, 0)", "slope = 0.1"),
-    ("relu-power", "max(z, 0)^p", "p = 2.0"),
-    ("identity", "z", ""),
-    ("quadratic", "z^2", ""),
-];
 const BATCHES: [(&str, &str, &str); 3] = [
     ("full", "the whole training set at every step", ""),
     ("shuffle", "without replacement, a new order every epoch", "size = 32"),
@@ -126,7 +120,7 @@ fn lines(kind: Kind) -> Vec<Line> {
             Source::LIST.iter().map(line).collect()
         }
         Kind::Models => listed("model", AnyModel::LIST),
-        Kind::Activations => fixed("activation", &ACTIVATIONS),
+        Kind::Activations => listed("activation", Nonlinearity::LIST),
         Kind::Initialisations => fixed("init", &INITIALISATIONS),
         Kind::Batches => fixed("batch", &BATCHES),
         Kind::Losses => listed("loss", AnyLoss::LIST),
@@ -168,13 +162,11 @@ fn written(key: &str, name: &str, body: &str) -> String {
 mod tests {
     use latephase_core::Batches;
     use latephase_core::model::Init;
-    use latephase_core::model::layer::Nonlinearity;
 
     use super::*;
 
     #[test]
     fn what_is_listed_is_what_the_core_parses() {
-        assert_eq!(ACTIVATIONS.map(|a| a.0).as_slice(), Nonlinearity::NAMES);
         assert_eq!(BATCHES.map(|b| b.0).as_slice(), Batches::NAMES);
         for (name, _, body) in BATCHES {
             let text = format!("kind = \"{name}\"\n{body}");

@@ -7,7 +7,7 @@ use latephase_core::probe::Row;
 use latephase_lab::Spec;
 use latephase_lab::expect::Compared;
 use latephase_lab::recipe::record::{held, row};
-use latephase_lab::recipe::{Recipe, RecipeOptions, RecipeResult, find, outcome_of, read, run};
+use latephase_lab::recipe::{Recipe, RecipeOptions, RecipeResult, Size, find, outcome_of, read, run};
 use latephase_lab::source::Lookup;
 use latephase_lab::stint::Progress;
 use latephase_lab::stop::Status;
@@ -27,7 +27,12 @@ pub fn recipe(args: &args::Recipe) -> Result<Exit, Failure> {
     let path = Path::new(&args.name);
     let is_file = path.is_file() || args.name.ends_with(".toml");
     let recipe = if is_file { read(path)? } else { find(&args.name)? };
-    let out = args.out.clone().unwrap_or_else(|| default_directory(&recipe.name, args.quick));
+    let size = match (args.quick, args.full) {
+        (true, _) => Size::Quick,
+        (_, true) => Size::Full,
+        _ => Size::Usual,
+    };
+    let out = args.out.clone().unwrap_or_else(|| default_directory(&recipe.name, size));
     if !args.quiet {
         eprintln!("{}: {}", recipe.name, recipe.about);
     }
@@ -47,7 +52,7 @@ pub fn recipe(args: &args::Recipe) -> Result<Exit, Failure> {
     };
     let result = run(
         &recipe,
-        args.quick,
+        size,
         &out,
         RecipeOptions {
             threads: args.threads.map(usize::from),
@@ -59,7 +64,7 @@ pub fn recipe(args: &args::Recipe) -> Result<Exit, Failure> {
     );
     swap(None);
     let result = result.map_err(|e| Failure::during_run(&e))?;
-    say(&if args.json { object(&recipe, args.quick, &result).to_string() } else { text(&result)? })?;
+    say(&if args.json { object(&recipe, size, &result).to_string() } else { text(&result)? })?;
     Ok(exit(&result, signals::STOP.load(Ordering::Relaxed)))
 }
 
@@ -72,8 +77,9 @@ fn exit(result: &RecipeResult, stopped: bool) -> Exit {
     if violated { Exit::Violated } else { Exit::Done }
 }
 
-fn default_directory(name: &str, quick: bool) -> PathBuf {
-    Path::new("runs").join(format!("recipe-{}{}", name.replace('/', "-"), if quick { "-quick" } else { "" }))
+fn default_directory(name: &str, size: Size) -> PathBuf {
+    let end = size.name().map_or(String::new(), |size| format!("-{size}"));
+    Path::new("runs").join(format!("recipe-{}{end}", name.replace('/', "-")))
 }
 
 fn text(result: &RecipeResult) -> Result<String, Failure> {
@@ -130,7 +136,7 @@ fn sources(rows: &[Compared]) -> String {
     behind.iter().map(|(source, ids)| format!("{}: {source}\n", ids.join(", "))).collect()
 }
 
-fn object(recipe: &Recipe, quick: bool, result: &RecipeResult) -> Value {
+fn object(recipe: &Recipe, size: Size, result: &RecipeResult) -> Value {
     let runs = result.groups.iter().flat_map(|group| {
         let run = |(seed, dir): &(u64, PathBuf)| {
             json!({ "label": group.label, "seed": seed, "dir": dir.display().to_string() })
@@ -139,7 +145,7 @@ fn object(recipe: &Recipe, quick: bool, result: &RecipeResult) -> Value {
     });
     json!({
         "recipe": recipe.name,
-        "quick": quick,
+        "size": size.name().unwrap_or("usual"),
         "skipped": result.skipped,
         "interrupted": result.interrupted,
         "rows": result.rows.iter().map(row).collect::<Vec<_>>(),

@@ -20,6 +20,7 @@ macro_rules! cites {
 cites! {
     LYU_LI_2020 "lyu-li-2020" "K. Lyu, J. Li. Gradient Descent Maximizes the Margin of Homogeneous Neural Networks. ICLR 2020, arXiv 1906.05890.";
     JI_TELGARSKY_2020 "ji-telgarsky-2020" "Z. Ji, M. Telgarsky. Directional Convergence and Alignment in Deep Learning. NeurIPS 2020, arXiv 2006.06657.";
+    JI_TELGARSKY_2019 "ji-telgarsky-2019" "Z. Ji, M. Telgarsky. Gradient Descent Aligns the Layers of Deep Linear Networks. ICLR 2019, arXiv 1810.02032.";
     TELGARSKY_2022 "telgarsky-2022" "M. Telgarsky. Feature Selection with Gradient Descent on Two-layer Networks in Low-rotation Regimes. 2022, arXiv 2208.02789.";
     TSILIVIS_2024 "tsilivis-2024" "N. Tsilivis, G. Vardi, J. Kempe. Flavors of Margin: Implicit Bias of Steepest Descent in Homogeneous Neural Networks. 2024, arXiv 2410.22069; JMLR 27(104).";
     CAI_2025 "cai-2025" "Y. Cai, K. Zhou, J. Wu, S. Mei, M. Lindsey, P. L. Bartlett. Implicit Bias of Gradient Descent for Non-Homogeneous Deep Networks. ICML 2025, arXiv 2502.16075.";

@@ -69,6 +69,12 @@ impl Svd {
         self.sigma.iter().map(|s| unscaled(*s, self.exponent))
     }
 
+    /// The first left and right singular vectors, each up to its sign; none of a matrix without entries.
+    pub fn leading(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        let column = |m: &Mat<f64>| (0..m.nrows()).map(|i| m[(i, 0)]).collect();
+        (!self.sigma.is_empty()).then(|| (column(&self.u), column(&self.v)))
+    }
+
     /// Adds Σ_i weights_i u_i v_iᵀ·sign over as many pairs as there are weights.
     pub fn add(&self, weights: &[f64], block: &mut [f64]) {
         let count = weights.len();

@@ -212,7 +212,10 @@ impl Case<'_> {
 
 /// The model, its frozen blocks filled with ordinary numbers.
 fn assembled(text: &str, outputs: usize) -> Result<Box<dyn Model>, Invalid> {
-    let mut model = parse::<AnyModel>(text).build().assemble(&[3], outputs)?;
+    let architecture = parse::<AnyModel>(text).build();
+    // Networks of images get one, and the others a vector.
+    let whole = architecture.assemble(&[3], outputs);
+    let mut model = whole.or_else(|_| architecture.assemble(&[1, 4, 4], outputs))?;
     let stored = normals(8, "stored", model.stored().dim());
     model.fix(&stored);
     Ok(model)
@@ -230,7 +233,7 @@ fn for_each_model(law: impl Fn(&Case)) {
             law(&Case {
                 text: &text,
                 theta: normals(5, "theta", dim),
-                x: normals(6, "inputs", 3 * n),
+                x: normals(6, "inputs", model.inputs() * n),
                 cot: normals(7, "cotangent", outputs * n),
                 model,
                 n,
@@ -275,7 +278,8 @@ fn the_gradient_of_ln_loss_is_its_derivative_for_every_model_and_loss() {
         for loss in losses {
             let labels: Vec<u32> = (0..case.n).map(|i| (i % classes) as u32).collect();
             let model = assembled(case.text, case.model.outputs()).unwrap();
-            let problem = problem(model, &format!("kind = '{loss}'"), data(&case.x, &labels, 3, classes));
+            let rows = data(&case.x, &labels, model.inputs(), classes);
+            let problem = problem(model, &format!("kind = '{loss}'"), rows);
             let grad = problem.eval(&case.theta, &RowSet::Full).unwrap().grad;
             let size = norm(&grad).max(1.0);
             for k in (0..grad.len()).step_by(3) {

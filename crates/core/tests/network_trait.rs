@@ -15,6 +15,14 @@ fn models() -> Vec<(String, Box<dyn Model>, Vec<f64>)> {
         r#"layers = [{ kind = "conv2d", channels = 4, kernel = 2, groups = 2 }, { kind = "avg-pool", size = 2, padding = 1 },
             "relu", { kind = "conv2d", channels = 2, kernel = 1, bias = true }, "relu", "flatten",
             { kind = "dense", bias = true }]"#,
+        r#"layers = [{ kind = "conv2d", channels = 2, kernel = 3, padding = "same", bias = true }, "softplus",
+            { kind = "residual", body = [{ kind = "conv2d", channels = 2, kernel = 3, padding = 1, bias = true }, "relu",
+            { kind = "scale", per = "channel" }, { kind = "residual", body = [{ kind = "conv2d", channels = 2, kernel = 1 }] }] },
+            "silu", { kind = "max-pool", size = 2 }, "flatten", { kind = "dense", bias = true }]"#,
+        r#"layers = [{ kind = "parallel", join = "concat", branches = [[], [{ kind = "conv2d", channels = 3, kernel = 3,
+            padding = 1 }, "gelu"]] }, { kind = "conv2d", channels = 2, kernel = 2 }, "flatten",
+            { kind = "parallel", join = "product", branches = [[{ kind = "dense", width = 3 }], [{ kind = "dense", width = 3 },
+            "relu"]] }, "dense"]"#,
     ];
     let mut models = Vec::new();
     let examples = AnyModel::NAMES.iter().map(|name| (name.to_string(), AnyModel::example(name)));

@@ -337,3 +337,19 @@ fn a_resumed_run_takes_the_same_steps_to_the_last_bit() {
         }
     }
 }
+
+#[test]
+fn an_epoch_that_kills_the_network_is_taken_back() {
+    // α = 1e4 moves every hidden neuron so far that none is active any more: the gradient is exactly 0 from then on.
+    let (problem, theta) = relu(3);
+    let text =
+        "kind = 'stepped'\npace = { kind = 'lyu-li', alpha = 1e4 }\nbatch = { kind = 'shuffle', size = 5 }";
+    let mut epochs = begin(text, &problem);
+    let mut at = Iterate::new(theta.clone());
+    let start = at.eval(&problem, &RowSet::Full).unwrap().ln_loss;
+    epochs.step(&problem, &mut at).unwrap();
+    assert_eq!((at.theta(), at.clocks.epoch), (&theta[..], 0), "the first epoch is refused");
+    (0..400).for_each(|_| epochs.step(&problem, &mut at).unwrap());
+    assert!(at.clocks.epoch > 0);
+    assert!(at.eval(&problem, &RowSet::Full).unwrap().ln_loss < start);
+}

@@ -8,6 +8,7 @@
 //! seeds = 3                                   # every variant runs with as many seeds, or with a list of them
 //! quick = ["stop.log10_loss=-20"]             # overrides under --quick
 //! quick_seeds = 1                             # of the seeds, under --quick; 2 by default
+//! full = ["stop.steps=1000000"]               # overrides under --full: the size of the paper
 //! [[recipe.variants]]                         # runs; one run of the base when there are none
 //! label = "small steps"
 //! set   = ["algorithm={ kind = \"stepped\", pace = { kind = \"unit-decrease\", eta = 0.1 } }"]
@@ -86,6 +87,8 @@ recipes! {
     "muon-late",
     "muon-late-mnist",
     "schechtman-schreuder-2025/constant-step-sgd",
+    "ji-telgarsky-2020/surface",
+    "ji-telgarsky-2020/deep-linear",
 }
 
 /// A recipe, parsed.
@@ -114,6 +117,9 @@ struct Settings {
     /// Overrides under `--quick`.
     #[serde(default)]
     quick: Vec<String>,
+    /// Overrides under `--full`.
+    #[serde(default)]
+    full: Vec<String>,
     /// Whether a file from outside is needed, and the recipe is skipped without it.
     #[serde(default)]
     needs: Option<String>,
@@ -143,6 +149,41 @@ struct Variant {
     /// Overrides of this variant under `--quick`.
     #[serde(default)]
     quick: Vec<String>,
+    /// Overrides of this variant under `--full`.
+    #[serde(default)]
+    full: Vec<String>,
+}
+
+/// How much of a recipe is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Size {
+    /// Seconds: whether it works.
+    Quick,
+    /// What a small machine can do.
+    #[default]
+    Usual,
+    /// The size of the paper, where the recipe has one.
+    Full,
+}
+
+impl Size {
+    /// The overrides of this size.
+    fn of<'a>(&self, quick: &'a [String], full: &'a [String]) -> &'a [String] {
+        match self {
+            Size::Quick => quick,
+            Size::Usual => &[],
+            Size::Full => full,
+        }
+    }
+
+    /// What a directory's name ends with, and records say.
+    pub fn name(&self) -> Option<&'static str> {
+        match self {
+            Size::Quick => Some("quick"),
+            Size::Usual => None,
+            Size::Full => Some("full"),
+        }
+    }
 }
 
 /// A variant, ready to run.
@@ -207,13 +248,13 @@ pub fn find(name: &str) -> Result<Recipe, Error> {
 }
 
 impl Recipe {
-    /// The base spec, with the quick overrides if wanted and then the caller's.
+    /// The base spec, with the overrides of the size and then the caller's.
     ///
     /// # Errors
     /// When an override does not fit.
-    pub fn spec(&self, quick: bool, overrides: &[String]) -> Result<Spec, Error> {
+    pub fn spec(&self, size: Size, overrides: &[String]) -> Result<Spec, Error> {
         let mut all: Vec<String> = self.name_default.iter().cloned().collect();
-        all.extend(self.settings.quick.iter().filter(|_| quick).cloned());
+        all.extend_from_slice(size.of(&self.settings.quick, &self.settings.full));
         all.extend_from_slice(overrides);
         Spec::parse(&self.base, &self.file, &all)
     }
@@ -222,25 +263,23 @@ impl Recipe {
     ///
     /// # Errors
     /// When an override does not fit.
-    pub fn runs(&self, quick: bool) -> Result<Vec<Planned>, Error> {
-        let base = Variant { label: "base".into(), set: Vec::new(), quick: Vec::new() };
+    pub fn runs(&self, size: Size) -> Result<Vec<Planned>, Error> {
+        let base = Variant { label: "base".into(), set: Vec::new(), quick: Vec::new(), full: Vec::new() };
         let (alone, variants) = match self.settings.variants.is_empty() {
             true => (true, vec![&base]),
             false => (false, self.settings.variants.iter().collect()),
         };
-        let seeds = self.settings.seeds.as_ref().map(|seeds| match quick {
-            true => seeds.first(self.settings.quick_seeds.map_or(QUICK_SEEDS, |n| u64::from(n.get()))),
-            false => seeds.clone(),
+        let seeds = self.settings.seeds.as_ref().map(|seeds| match size {
+            Size::Quick => seeds.first(self.settings.quick_seeds.map_or(QUICK_SEEDS, |n| u64::from(n.get()))),
+            Size::Usual | Size::Full => seeds.clone(),
         });
         let plan = |variant: &Variant| {
             let mut set = variant.set.clone();
             if !alone {
                 set.push(format!("name={:?}", variant.label));
             }
-            if quick {
-                set.extend_from_slice(&variant.quick);
-            }
-            let spec = self.spec(quick, &set)?;
+            set.extend_from_slice(size.of(&variant.quick, &variant.full));
+            let spec = self.spec(size, &set)?;
             let Some(seeds) = &seeds else {
                 return Ok(Planned { label: variant.label.clone(), specs: vec![(spec.seed, spec)] });
             };
@@ -274,7 +313,7 @@ impl Recipe {
 /// What is wrong with a spec or a file, or what could not be written.
 pub fn run(
     recipe: &Recipe,
-    quick: bool,
+    size: Size,
     out: &Path,
     options: RecipeOptions<'_>,
 ) -> Result<RecipeResult, Error> {
@@ -289,9 +328,9 @@ pub fn run(
             return Ok(result);
         }
     }
-    recipe.check_columns(quick, &options.lookup)?;
+    recipe.check_columns(size, &options.lookup)?;
     let RecipeOptions { threads, stop, lookup, announce, progress } = options;
-    for Planned { label, specs } in recipe.runs(quick)? {
+    for Planned { label, specs } in recipe.runs(size)? {
         result.groups.push(Group { label: label.clone(), runs: Vec::new() });
         for (seed, spec) in specs {
             announce(spec.name.as_deref().unwrap_or(&label), &spec);
@@ -325,21 +364,21 @@ pub fn run(
             }
         }
     }
-    for expect in settings.expect.iter().filter(|e| !(quick && e.full_only)) {
+    for expect in settings.expect.iter().filter(|e| !(size == Size::Quick && e.full_only)) {
         result.rows.push(compare(expect, &result.groups)?);
     }
     for table in &settings.tables {
         result.tables.push(table.fill(&result.groups)?);
     }
     result.figures = figures(&settings.figures, &result.groups)?;
-    write(recipe, quick, out, &lookup, &mut result)?;
+    write(recipe, size, out, &lookup, &mut result)?;
     Ok(result)
 }
 
 /// Writes the page and what programs read.
 fn write(
     recipe: &Recipe,
-    quick: bool,
+    size: Size,
     out: &Path,
     lookup: &Lookup,
     result: &mut RecipeResult,
@@ -363,7 +402,7 @@ fn write(
     let page = crate::page::of_dirs(&recipe.name, &dirs, lookup, &added)?;
     let report = out.join("report.html");
     write_whole(&report, page.as_bytes())?;
-    write_whole(&out.join("findings.json"), &pretty(&result.findings(recipe, quick)?))?;
+    write_whole(&out.join("findings.json"), &pretty(&result.findings(recipe, size)?))?;
     write_whole(&out.join("tables.json"), &pretty(&result.tables_json()))?;
     result.report = Some(report);
     Ok(())

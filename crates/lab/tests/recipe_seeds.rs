@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use latephase_lab::recipe::{Recipe, RecipeOptions, RecipeResult, read, run};
+use latephase_lab::recipe::{Recipe, RecipeOptions, RecipeResult, Size, read, run};
 use latephase_lab::source::Lookup;
 use latephase_lab::stint::Unwatched;
 use latephase_lab::{Error, Spec};
@@ -83,7 +83,7 @@ fn recipe(place: &Path, text: &str) -> Result<Recipe, Error> {
     read(&path)
 }
 
-fn done(recipe: &Recipe, quick: bool, out: &Path) -> Result<RecipeResult, Error> {
+fn done(recipe: &Recipe, size: Size, out: &Path) -> Result<RecipeResult, Error> {
     let mut labels = |_: &str, _: &Spec| {};
     let options = RecipeOptions {
         threads: Some(1),
@@ -92,14 +92,14 @@ fn done(recipe: &Recipe, quick: bool, out: &Path) -> Result<RecipeResult, Error>
         announce: &mut labels,
         progress: &mut Unwatched,
     };
-    run(recipe, quick, out, options)
+    run(recipe, size, out, options)
 }
 
 #[test]
 fn every_variant_runs_once_a_seed_and_is_judged_over_all() -> Done {
     let place = tempfile::tempdir()?;
     let recipe = recipe(place.path(), RECIPE)?;
-    let result = done(&recipe, false, &place.path().join("out"))?;
+    let result = done(&recipe, Size::Usual, &place.path().join("out"))?;
 
     let labels: Vec<&str> = result.groups.iter().map(|g| g.label.as_str()).collect();
     assert_eq!(labels, ["SD", "GD"]);
@@ -146,7 +146,7 @@ fn what_is_printed_is_in_the_files_and_a_second_call_writes_the_same_bytes() -> 
     let place = tempfile::tempdir()?;
     let recipe = recipe(place.path(), RECIPE)?;
     let out = place.path().join("out");
-    let result = done(&recipe, false, &out)?;
+    let result = done(&recipe, Size::Usual, &out)?;
     let bytes = |name: &str| fs::read(out.join(name));
     let before = [bytes("findings.json")?, bytes("tables.json")?];
     let findings: Value = serde_json::from_slice(&before[0])?;
@@ -163,7 +163,7 @@ fn what_is_printed_is_in_the_files_and_a_second_call_writes_the_same_bytes() -> 
 
     let page = String::from_utf8(bytes("report.html")?)?;
     assert!(page.contains("<h2>Margins by geometry</h2>") && page.contains("<h2>Expected and found</h2>"));
-    done(&recipe, false, &out)?;
+    done(&recipe, Size::Usual, &out)?;
     assert_eq!([bytes("findings.json")?, bytes("tables.json")?], before);
     Ok(())
 }
@@ -172,7 +172,7 @@ fn what_is_printed_is_in_the_files_and_a_second_call_writes_the_same_bytes() -> 
 fn the_quick_version_takes_fewer_seeds() -> Done {
     let place = tempfile::tempdir()?;
     let count = |text: &str| -> Result<Vec<usize>, Error> {
-        Ok(recipe(place.path(), text)?.runs(true)?.iter().map(|p| p.specs.len()).collect())
+        Ok(recipe(place.path(), text)?.runs(Size::Quick)?.iter().map(|p| p.specs.len()).collect())
     };
     assert_eq!(count(RECIPE)?, [1, 1]);
     assert_eq!(count(&RECIPE.replace("quick_seeds = 1\n", ""))?, [2, 2]);
@@ -183,7 +183,7 @@ fn the_quick_version_takes_fewer_seeds() -> Done {
         [3, 3]
     );
     let without = RECIPE.replace("seeds = 3\n", "").replace("quick_seeds = 1\n", "");
-    let runs = recipe(place.path(), &without)?.runs(false)?;
+    let runs = recipe(place.path(), &without)?.runs(Size::Usual)?;
     assert_eq!(runs[0].specs[0].1.name.as_deref(), Some("SD"), "one run keeps the label");
     Ok(())
 }
@@ -195,7 +195,7 @@ fn a_slip_in_a_recipe_is_told_before_anything_runs() -> Done {
         assert!(RECIPE.contains(from), "{from}");
         let out = place.path().join("never");
         let text = RECIPE.replace(from, to);
-        let error = recipe(place.path(), &text).and_then(|r| done(&r, false, &out).map(|_| ()));
+        let error = recipe(place.path(), &text).and_then(|r| done(&r, Size::Usual, &out).map(|_| ()));
         let error = error.err().ok_or_else(|| format!("{to} was taken"))?;
         assert!(!out.exists(), "{to}: something was run");
         Ok(error.to_string())

@@ -8,7 +8,7 @@ use latephase_core::norm::AnyNorm;
 use latephase_core::pace::AnyPace;
 use latephase_core::probe::AnyProbe;
 use latephase_lab::Spec;
-use latephase_lab::recipe;
+use latephase_lab::recipe::{self, Size};
 use latephase_lab::source::Source;
 use latephase_lab::sweep_axes;
 use proptest::prelude::*;
@@ -74,9 +74,9 @@ fn every_example_of_every_catalogue_survives_its_resolved_text() {
 fn every_run_of_every_recipe_survives_its_resolved_text() {
     for text in recipe::LIST {
         let recipe = recipe::find(text.name).unwrap_or_else(|e| panic!("{e}"));
-        for quick in [false, true] {
+        for size in [Size::Quick, Size::Usual, Size::Full] {
             recipe
-                .runs(quick)
+                .runs(size)
                 .unwrap_or_else(|e| panic!("{e}"))
                 .iter()
                 .flat_map(|planned| &planned.specs)

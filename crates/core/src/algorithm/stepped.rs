@@ -175,7 +175,8 @@ impl Running {
         let outcome = self.epoch_steps(problem, at, before);
         let after = match outcome.and_then(|()| self.judged(problem, at)) {
             Ok(ln_loss) => ln_loss,
-            Err(Breakdown::Diverged { .. }) => f64::NAN,
+            // A network that a long step has killed has no gradient left, and its loss is that of chance: a failed epoch.
+            Err(Breakdown::Diverged { .. } | Breakdown::Stationary { .. }) => f64::NAN,
             Err(other) => return Err(other),
         };
         match self.pace.epoch_end(before, after) {

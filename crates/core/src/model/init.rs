@@ -15,6 +15,9 @@ pub enum Scheme {
     /// Normal with variance 2/fan_in (He et al. 2015).
     #[default]
     He,
+    /// The same without what lies beyond two standard deviations, drawn again: what TensorFlow calls a truncated normal,
+    /// and Lyu & Li's code starts from. Its variance is .774 of the untruncated one's.
+    HeTruncated,
     /// Normal with variance 1/fan_in (LeCun et al. 1998).
     Lecun,
     /// Uniform on ±1/√fan_in, PyTorch's default for dense layers.
@@ -65,7 +68,8 @@ pub struct Init {
 
 impl Init {
     /// The names that a spec may use.
-    pub const NAMES: &'static [&'static str] = &["he", "lecun", "uniform", "uniform-fan", "normal", "file"];
+    pub const NAMES: &'static [&'static str] =
+        &["he", "he-truncated", "lecun", "uniform", "uniform-fan", "normal", "file"];
 }
 
 /// Settings of every law that is drawn.
@@ -120,6 +124,7 @@ impl<'de> Deserialize<'de> for Init {
         let (kind, table) = split_kind("initialisation", Self::NAMES, value).map_err(D::Error::custom)?;
         let parsed = match kind.as_str() {
             "he" => settings::<Drawn>(table).map(|s| s.with(Scheme::He)),
+            "he-truncated" => settings::<Drawn>(table).map(|s| s.with(Scheme::HeTruncated)),
             "lecun" => settings::<Drawn>(table).map(|s| s.with(Scheme::Lecun)),
             "uniform" => settings::<Drawn>(table).map(|s| s.with(Scheme::Uniform)),
             "uniform-fan" => settings(table).map(|OfFan { alpha, fan, seed, layers, outer }| Init {
@@ -229,6 +234,10 @@ impl Init {
         let std = |gain: f64| alpha * (gain / fan_in as f64).sqrt();
         match self.kind {
             Scheme::He => fill(out, Normal::new(0.0, std(2.0)), rng),
+            Scheme::HeTruncated => {
+                let law = Normal::new(0.0, 1.0).expect("a standard normal law");
+                out.iter_mut().for_each(|w| *w = std(2.0) * truncated(&law, rng));
+            }
             Scheme::Lecun => fill(out, Normal::new(0.0, std(1.0)), rng),
             Scheme::Uniform => fill(out, Uniform::new_inclusive(-std(1.0), std(1.0)), rng),
             Scheme::UniformFan => {
@@ -252,7 +261,38 @@ fn layer_names(layout: &Layout) -> Vec<&str> {
     names
 }
 
+/// A standard normal number within [−2, 2].
+fn truncated(law: &Normal<f64>, rng: &mut ChaCha8Rng) -> f64 {
+    loop {
+        let z = law.sample(rng);
+        if z.abs() <= 2.0 {
+            return z;
+        }
+    }
+}
+
 fn fill<D: Distribution<f64>, E: std::fmt::Debug>(out: &mut [f64], law: Result<D, E>, rng: &mut ChaCha8Rng) {
     let law = law.expect("Init::check admits only positive finite scales");
     out.iter_mut().for_each(|w| *w = law.sample(rng));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_truncated_law_has_the_variance_of_its_formula() {
+        let init = Init { kind: Scheme::HeTruncated, ..Init::default() };
+        let mut layout = Layout::default();
+        layout.push("0.weight", &[200, 500], 1.0);
+        let mut rng = crate::rng::stream(1, "model.init", 0);
+        let theta = init.draw(&layout, &[Start::Drawn(500)], &mut rng);
+        let std = (2.0 / 500.0f64).sqrt();
+        assert!(theta.iter().all(|w| w.abs() <= 2.0 * std));
+        // 1 − 2·2φ(2)/(Φ(2) − Φ(−2)), φ the normal density; 100,000 draws know it to half a per cent.
+        let (density, mass) = ((-2.0f64).exp() / std::f64::consts::TAU.sqrt(), 0.954_499_736_103_641_6);
+        let expected = 1.0 - 4.0 * density / mass;
+        let variance = theta.iter().map(|w| w * w).sum::<f64>() / theta.len() as f64 / (std * std);
+        assert!((variance / expected - 1.0).abs() < 0.015, "{variance} and {expected}");
+    }
 }

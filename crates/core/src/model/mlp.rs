@@ -24,6 +24,17 @@ pub enum Bias {
     All,
 }
 
+impl Bias {
+    /// Whether layer k of those with weights has one.
+    pub fn in_layer(&self, k: usize) -> bool {
+        match self {
+            Bias::None => false,
+            Bias::First => k == 0,
+            Bias::All => true,
+        }
+    }
+}
+
 /// A perceptron with these hidden widths.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,15 +67,10 @@ impl Architecture for Mlp {
         self.activation.check()?;
         let mut layers: Vec<AnyLayer> = Vec::new();
         for (k, width) in widths().enumerate() {
-            let bias = match self.bias {
-                Bias::None => false,
-                Bias::First => k == 0,
-                Bias::All => true,
-            };
             if k > 0 {
-                layers.push(AnyLayer::Activation(self.activation));
+                layers.push(AnyLayer::Activation(self.activation.clone()));
             }
-            layers.push(Dense { width: Some(width), bias }.into());
+            layers.push(Dense { width: Some(width), bias: self.bias.in_layer(k) }.into());
         }
         // A perceptron reads an image as one vector.
         let inputs = [input_shape.iter().product()];

@@ -9,24 +9,32 @@ use rand_chacha::ChaCha8Rng;
 use crate::{Breakdown, Degree, Invalid, Layout, Rows};
 
 pub mod calculus;
+pub mod cnn;
 pub mod deep_linear;
 pub mod diagonal;
 pub mod frozen;
 pub mod init;
 pub mod layer;
 pub mod linear;
+pub mod lyu_li_cnn;
 pub mod mlp;
 pub mod network;
+pub mod resnet;
+pub mod vgg;
 
 use calculus::{Line, Part};
 
+pub use cnn::Cnn;
 pub use deep_linear::DeepLinear;
 pub use diagonal::Diagonal;
 pub use frozen::Frozen;
 pub use init::Init;
 pub use linear::Linear;
+pub use lyu_li_cnn::LyuLiCnn;
 pub use mlp::Mlp;
 pub use network::{Layers, Network};
+pub use resnet::Resnet;
+pub use vgg::Vgg;
 
 /// What a forward pass leaves for the pullback: activations and scratch, reused from call to call.
 #[derive(Debug, Default)]
@@ -213,6 +221,10 @@ crate::catalogue! {
         "diagonal" => Diagonal,
         "deep-linear" => DeepLinear,
         "mlp" => Mlp,
+        "cnn" => Cnn,
+        "lyu-li-cnn" => LyuLiCnn,
+        "vgg" => Vgg,
+        "resnet" => Resnet,
         "network" => Layers,
     }
 }

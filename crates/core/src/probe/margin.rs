@@ -19,7 +19,9 @@ use crate::numeric::norm;
 /// `smooth_margin` = ℓ⁻¹(𝓛_sum)/ρ^L (Lyu & Li, eq. 3), `smooth_margin_product` with the product of block norms below (their
 /// eq. 5), `margin_linf`, `smooth_margin_linf` and so for `l1` (Tsilivis et al.'s smooth margins of other geometries; named
 /// by the norm that divides, there by its dual: γ₁ and γ_∞) and the algorithm's own norms, and `support`, the number of
-/// constraints within `within`·|q_min| of q_min. Models of order M use M for L.
+/// constraints within `within`·|q_min| of q_min. With `decades` = K also `support_1` … `support_K`: the number of
+/// examples with q_n < q_min + k ln 10, whose loss is within k decades of the largest (Lyu & Li's code counts them so).
+/// Models of order M use M for L.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Margin {
@@ -29,6 +31,9 @@ pub struct Margin {
     /// Norms whose margins are measured besides ℓ2 and the algorithm's own; `l1` and `linf` by default.
     #[serde(default = "others")]
     pub norms: Vec<AnyNorm>,
+    /// Up to how many decades of loss support is counted; 0 by default.
+    #[serde(default)]
+    pub decades: u32,
     #[serde(skip)]
     degree: f64,
     /// Column suffix and norm, the listed ones first.
@@ -53,6 +58,7 @@ impl Probe for Margin {
         let fixed =
             ["q_min", "margin", "margin_product", "smooth_margin", "smooth_margin_product", "support"];
         let mut columns = fixed.map(String::from).to_vec();
+        columns.extend((1..=self.decades).map(|k| format!("support_{k}")));
         self.measured.clear();
         let layout = context.problem.model.layout();
         for (k, norm) in self.norms.iter().enumerate() {
@@ -114,6 +120,14 @@ impl Probe for Margin {
         row.put("smooth_margin_product", smooth / product);
         let band = q_min + self.within * q_min.abs();
         row.put("support", at.constraints().iter().filter(|c| c.value <= band).count() as f64);
+        if self.decades > 0 {
+            let mut least = vec![f64::INFINITY; at.problem.train.n()];
+            at.constraints().iter().for_each(|c| least[c.example] = c.value.min(least[c.example]));
+            for k in 1..=self.decades {
+                let band = q_min + f64::from(k) * std::f64::consts::LN_10;
+                row.put(&format!("support_{k}"), least.iter().filter(|q| **q < band).count() as f64);
+            }
+        }
         for (column, norm) in &self.measured {
             let height = norm.of(at.theta, layout).powf(self.degree);
             row.put(&format!("margin_{column}"), q_min / height);

@@ -15,6 +15,7 @@ mod balance;
 mod direction;
 mod geometry;
 mod kkt;
+mod layers;
 mod margin;
 mod near;
 mod sgd;
@@ -25,6 +26,7 @@ pub use balance::Balance;
 pub use direction::DirectionProbe;
 pub use geometry::Geometry;
 pub use kkt::Kkt;
+pub use layers::Layers;
 pub use margin::Margin;
 pub use sgd::Sgd;
 
@@ -190,6 +192,7 @@ crate::catalogue! {
         "accuracy" => Accuracy,
         "geometry" => Geometry,
         "sgd" => Sgd,
+        "layers" => Layers,
     }
 }
 

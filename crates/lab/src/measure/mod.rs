@@ -18,6 +18,8 @@ mod decrease;
 mod direction_error;
 mod extreme;
 mod first_step;
+mod gain;
+mod rises;
 mod slope;
 mod trend;
 
@@ -28,6 +30,8 @@ pub use decrease::Decrease;
 pub use direction_error::DirectionError;
 pub use extreme::{Least, OfPeak, Peak, PeakStep};
 pub use first_step::FirstStep;
+pub use gain::Gain;
+pub use rises::Rises;
 pub use slope::Slope;
 pub use trend::Trend;
 
@@ -117,6 +121,10 @@ measures! {
     "column" => Column,
     /// The last value of a column over its first one.
     "trend" => Trend,
+    /// What a column gains after separation, up to the place.
+    "gain" => Gain,
+    /// The least factor by which a column grows from one level of loss to the next.
+    "rises" => Rises,
     /// The largest relative decrease of a column between looks after separation.
     "decrease" => Decrease,
     /// The largest value of a column.

@@ -108,3 +108,19 @@ fn a_measure_that_is_none_is_answered_with_those_that_are() {
         assert!(wrong.is_err());
     }
 }
+
+#[test]
+fn a_rise_is_the_least_factor_between_levels() {
+    let text = "{ rises = { column = 'y', levels = [-1, -10, -100] } }";
+    // y = √u grows by √10 from each level to the next, between looks up to their spacing of a twentieth of a decade.
+    assert!((measured(text, &seen(f64::sqrt)) / 10f64.sqrt() - 1.0).abs() < 2e-3);
+    let falling = measured(text, &seen(|u| if u < 100.0 { u } else { 1000.0 / u }));
+    assert!(falling < 1.0, "{falling}");
+    assert!(measured("{ rises = { column = 'y', levels = [-1, -1000] } }", &seen(f64::sqrt)).is_nan());
+    for bad in ["[-1]", "[-10, -1]", "[-1, -1]"] {
+        let table: toml::Table =
+            toml::from_str(&format!("m = {{ rises = {{ column = 'y', levels = {bad} }} }}")).expect("TOML");
+        let measure: Measure = table["m"].clone().try_into().expect("a measure");
+        assert!(measure.part().check().is_err(), "{bad}");
+    }
+}

@@ -3,7 +3,7 @@
 use latephase_core::Invalid;
 
 use super::table::known;
-use super::{Recipe, Settings};
+use super::{Recipe, Settings, Size};
 use crate::build::build;
 use crate::error::Error;
 use crate::findings::Columns;
@@ -66,9 +66,9 @@ impl Recipe {
     ///
     /// # Errors
     /// A column that no variant measures; what is wrong with a variant.
-    pub fn check_columns(&self, quick: bool, lookup: &Lookup) -> Result<(), Error> {
+    pub fn check_columns(&self, size: Size, lookup: &Lookup) -> Result<(), Error> {
         let mut columns: Vec<String> = vec![Columns::DECAY.into()];
-        for variant in self.runs(quick)? {
+        for variant in self.runs(size)? {
             let Some((_, spec)) = variant.specs.first() else { continue };
             let built = build(spec, lookup).map_err(|e| if e.is_io() { e } else { spec.locate(e) })?;
             columns.extend(built.columns);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Recipe, RecipeResult, outcome_of};
+use super::{Recipe, RecipeResult, Size, outcome_of};
 use crate::error::Error;
 use crate::expect::Compared;
 use crate::report::{ReportCell, ReportTable};
@@ -13,7 +13,7 @@ impl RecipeResult {
     ///
     /// # Errors
     /// When the manifest of a run cannot be read.
-    pub fn findings(&self, recipe: &Recipe, quick: bool) -> Result<Value, Error> {
+    pub fn findings(&self, recipe: &Recipe, size: Size) -> Result<Value, Error> {
         let mut runs = Vec::new();
         for group in &self.groups {
             for (seed, dir) in &group.runs {
@@ -26,7 +26,7 @@ impl RecipeResult {
         Ok(json!({
             "recipe": recipe.name,
             "about": recipe.about,
-            "quick": quick,
+            "size": size.name().unwrap_or("usual"),
             "runs": runs,
             "expectations": self.rows.iter().map(row).collect::<Vec<_>>(),
         }))

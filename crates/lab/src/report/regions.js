@@ -1,8 +1,8 @@
 'use strict';
-// Small multiples of the decision function over the plane: shade = f/max|f|, line = boundary, marks = data.
+// Small multiples of the decision function over the plane: shade = f/max|f|, lines = boundary and contours, marks = data.
 const Regions = (() => {
   const SVG = 'http://www.w3.org/2000/svg'; // a name, not an address: nothing is fetched
-  const LEFT = 30, BOTTOM = 18, WIDTH = 224;
+  const LEFT = 30, BOTTOM = 18, WIDTH = 224, CONTOURS = [-.75, -.5, -.25, -.1, .1, .25, .5, .75];
 
   const node = (name, attributes, parent) => {
     const made = document.createElementNS(SVG, name);
@@ -40,8 +40,8 @@ const Regions = (() => {
     return canvas.toDataURL();
   }
 
-  // The zero level by marching triangles: linear on each half of a cell, so there are no ambiguous cases.
-  function boundary(grid, level, px, py) {
+  // The level `height` by marching triangles: linear on each half of a cell, so there are no ambiguous cases.
+  function contour(grid, level, px, py, height) {
     const nx = grid.x.length;
     let path = '';
     const cut = corners => {
@@ -56,7 +56,7 @@ const Regions = (() => {
       if (ends.length === 2) path += 'M' + ends[0] + 'L' + ends[1];
     };
     for (let j = 0; j + 1 < grid.y.length; j++) for (let i = 0; i + 1 < nx; i++) {
-      const at = (di, dj) => [grid.x[i + di], grid.y[j + dj], level.score[(j + dj) * nx + i + di]];
+      const at = (di, dj) => [grid.x[i + di], grid.y[j + dj], level.score[(j + dj) * nx + i + di] - height];
       cut([at(0, 0), at(1, 0), at(1, 1)]);
       cut([at(0, 0), at(1, 1), at(0, 1)]);
     }
@@ -82,7 +82,10 @@ const Regions = (() => {
       href: shade(grid, level, theme), x: LEFT - hx, y: 4 - hy, width: WIDTH + 2 * hx, height: height + 2 * hy,
       preserveAspectRatio: 'none',
     }, inside);
-    node('path', { d: boundary(grid, level, px, py), fill: 'none', stroke: theme.ink, 'stroke-width': 1.3 }, inside);
+    for (const height of CONTOURS) {
+      node('path', { d: contour(grid, level, px, py, height), fill: 'none', stroke: theme.ink, 'stroke-width': .6, opacity: .45 }, inside);
+    }
+    node('path', { d: contour(grid, level, px, py, 0), fill: 'none', stroke: theme.ink, 'stroke-width': 1.4 }, inside);
     grid.points.forEach(([x, y], i) => {
       const label = grid.labels[i], fill = theme.colours[label % theme.colours.length];
       const style = { fill, stroke: theme.paper, 'stroke-width': 1 };
@@ -114,8 +117,8 @@ const Regions = (() => {
     picture.count = 0;
     const element = (name, text, kind) => Object.assign(document.createElement(name), { textContent: text, className: kind || '' });
     section.append(element('h2', 'Decision regions as the loss falls'));
-    section.append(element('p', 'Shade: f/max|f|, deeper as |f| is larger (on a square-root scale). Line: the boundary f = 0. Circles: class 0, right where f > 0; '
-      + 'squares class 1.', 'note'));
+    section.append(element('p', 'Shade: f/max|f|, deeper as |f| is larger (on a square-root scale). Thick line: the boundary f = 0; thin lines: f/max|f| = ±.1, ±.25, ±.5, ±.75. '
+      + 'Circles: class 0, right where f > 0; squares class 1.', 'note'));
     for (const run of shown) {
       if (runs.length > 1) section.append(element('h3', run.name));
       const readout = element('p', '', 'note readout'), row = element('div', '', 'multiples');

@@ -116,10 +116,10 @@ impl Stage for Chain {
     fn pullback(&self, pass: Pass<'_>, dy: &[f64], mut grads: Grads<'_>, kept: &mut Kept) {
         let Pass { params, x, y, n } = pass;
         let Kept { inner, back: [back, next], .. } = kept;
-        if self.stages.is_empty()
-            && let Some(dx) = grads.inputs
-        {
-            dx.copy_from_slice(dy);
+        if self.stages.is_empty() {
+            if let Some(dx) = grads.inputs {
+                dx.copy_from_slice(dy);
+            }
             return;
         }
         let top = self.stages.len() - 1;

@@ -12,21 +12,29 @@ use super::calculus::{Line, Part, Piece};
 use crate::Invalid;
 use crate::catalogue::{Entry, Listed, quoted, split_kind};
 
-mod activation;
+pub mod activation;
 mod affine;
 mod avg_pool;
+mod bias;
+mod branches;
 mod chain;
 mod conv2d;
 mod conv_relu;
 mod dense;
 mod dense_relu;
 mod flatten;
+mod parallel;
+mod residual;
+mod scale;
+
+pub use activation::{Activation, Nonlinearity};
+pub use bias::{Bias, BiasLayer};
+pub use branches::{Branches, Join};
 mod image;
 mod images;
 mod max_pool;
 mod product;
 
-pub use activation::{Activation, Nonlinearity};
 pub use avg_pool::{AvgPool, AvgPoolLayer};
 pub use chain::Chain;
 pub use conv2d::{Conv2d, ConvLayer};
@@ -34,6 +42,9 @@ pub use dense::{Dense, DenseLayer};
 pub use flatten::{Flatten, FlattenLayer};
 pub use image::{Padding, Pair};
 pub use max_pool::{MaxPool, MaxPoolLayer};
+pub use parallel::Parallel;
+pub use residual::Residual;
+pub use scale::{Per, Scale, ScaleLayer};
 
 /// A parameter block that a layer asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -271,6 +282,10 @@ crate::catalogue! {
         "max-pool" => MaxPool,
         "avg-pool" => AvgPool,
         "flatten" => Flatten,
+        "bias" => Bias,
+        "scale" => Scale,
+        "residual" => Residual,
+        "parallel" => Parallel,
     }
 }
 
@@ -324,7 +339,7 @@ impl LayerSpec for AnyLayer {
             AnyLayer::Map(map) => map.build().build(input, building),
             AnyLayer::Activation(function) => {
                 function.check()?;
-                Ok(Box::new(Activation::new(*function, input, building.kink)))
+                Ok(Box::new(Activation::new(function, input, building.kink)))
             }
         }
     }

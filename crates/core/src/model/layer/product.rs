@@ -50,3 +50,44 @@ pub(super) fn both(one: impl FnOnce() + Send, other: impl FnOnce() + Send) {
         other();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::stream;
+    use rand::Rng;
+
+    #[test]
+    fn a_product_in_blocks_is_the_sum_of_products() {
+        // 60 million operations: several blocks, the last one narrow.
+        let (rows, cols, depth) = (300, 500, 200);
+        let mut rng = stream(1, "product", 0);
+        let mut numbers = |n: usize| (0..n).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f64>>();
+        let (a, b, start) = (numbers(rows * depth), numbers(depth * cols), numbers(rows * cols));
+        let transposed = |x: &[f64], rows: usize, cols: usize| -> Vec<f64> {
+            (0..rows * cols).map(|i| x[i % rows * cols + i / rows]).collect()
+        };
+        let mut truth = vec![0.0; rows * cols];
+        for i in 0..rows {
+            for k in 0..depth {
+                for j in 0..cols {
+                    truth[i * cols + j] += a[i * depth + k] * b[k * cols + j];
+                }
+            }
+        }
+        let (a_turned, b_turned) = (transposed(&a, rows, depth), transposed(&b, depth, cols));
+        for a in [(&a[..], depth, false), (&a_turned[..], rows, true)] {
+            for b in [(&b[..], cols, false), (&b_turned[..], depth, true)] {
+                for accum in [Accum::Replace, Accum::Add] {
+                    let mut out = start.clone();
+                    product(&mut out, cols, rows, accum, a, b);
+                    for ((out, truth), start) in out.iter().zip(&truth).zip(&start) {
+                        let truth = if accum == Accum::Add { start + truth } else { *truth };
+                        // Sums of 200 products below 1, in another order.
+                        assert!((out - truth).abs() < 1e-12, "{out} against {truth}");
+                    }
+                }
+            }
+        }
+    }
+}
