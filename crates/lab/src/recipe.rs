@@ -87,6 +87,11 @@ recipes! {
     "muon-late",
     "muon-late-mnist",
     "schechtman-schreuder-2025/constant-step-sgd",
+    "lyu-li-2020/mnist-cnn",
+    "lyu-li-2020/mnist-cnn-bias",
+    "cai-2025/two-layer",
+    "cai-2025/resnet",
+    "ji-telgarsky-2020/alignment",
     "ji-telgarsky-2020/surface",
     "ji-telgarsky-2020/deep-linear",
 }

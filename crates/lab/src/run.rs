@@ -111,9 +111,10 @@ impl Run {
             if let Err(breakdown) = self.refresh() {
                 return Ok(breakdown.into());
             }
-            self.keep_levels(sink)?;
+            let kept = self.keep_levels(sink)?;
             let mut end = self.ending();
-            let due = self.cadence.due(self.status.step, self.status.ln_loss, self.status.ln_rho);
+            // A θ that is kept has its row.
+            let due = self.cadence.due(self.status.step, self.status.ln_loss, self.status.ln_rho) || kept;
             if (due || end.is_some()) && !self.looked {
                 match self.look(sink)? {
                     Ok(ControlFlow::Continue(())) => {}
@@ -257,15 +258,16 @@ impl Run {
         Ok(Ok(flow))
     }
 
-    /// Keeps θ at the levels that have just been passed.
-    fn keep_levels(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
+    /// Keeps θ at the levels that have just been passed; whether there were any.
+    fn keep_levels(&mut self, sink: &mut dyn Sink) -> Result<bool, Error> {
+        let before = self.kept;
         while let Some(&level) = self.keep.get(self.kept)
             && self.status.ln_loss <= level * std::f64::consts::LN_10
         {
             sink.keep(level, &self.problem.model.export(self.at.theta()))?;
             self.kept += 1;
         }
-        Ok(())
+        Ok(self.kept > before)
     }
 
     /// Everything that a resumed run needs.

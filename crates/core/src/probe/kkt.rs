@@ -10,6 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::near::Near;
 use super::{Context, Probe, Row, Snapshot, needs_degree};
 use crate::Invalid;
 use crate::catalogue::Entry;
@@ -81,10 +82,12 @@ impl Probe for Kkt {
             return;
         }
         let scale = Scale { rho: at.rho, q_min, degree: self.degree };
-        let (epsilon, delta) = scale.along(at, &at.full.grad, -1.0, at.constraints());
+        let (epsilon, delta) = scale.along(at.theta, &at.full.grad, -1.0, at.constraints());
         row.put("kkt_epsilon", epsilon);
         row.put("kkt_delta", delta);
-        let (epsilon, delta, support) = self.fit(at, &scale);
+        let near = at.near(self.within, self.most);
+        let (epsilon, delta, support) =
+            near.map_or((f64::NAN, f64::NAN, 0), |near| fit(at.theta, &near, &scale));
         row.put("kkt_epsilon_fit", epsilon);
         row.put("kkt_delta_fit", delta);
         row.put("kkt_relative", epsilon / (at.rho / q_min.powf(1.0 / self.degree)));
@@ -92,7 +95,7 @@ impl Probe for Kkt {
         let bundle = at.field.map(|field| {
             let aggregated = crate::Eval { cotangent: field.cotangent.clone(), ..(*at.full).clone() };
             let constraints = at.problem.constraints(&aggregated);
-            (scale.along(at, &field.direction, 1.0, &constraints), field.radius)
+            (scale.along(at.theta, &field.direction, 1.0, &constraints), field.radius)
         });
         let ((epsilon, delta), radius) = bundle.unwrap_or(((f64::NAN, f64::NAN), f64::NAN));
         row.put("kkt_epsilon_bundle", epsilon);
@@ -102,24 +105,24 @@ impl Probe for Kkt {
 }
 
 /// What brings θ to q_min = 1.
-struct Scale {
-    rho: f64,
-    q_min: f64,
-    degree: f64,
+pub(super) struct Scale {
+    pub rho: f64,
+    pub q_min: f64,
+    pub degree: f64,
 }
 
 impl Scale {
     /// ε and δ of the multipliers behind ±`direction`, scaled so that Σλh̃ is as long as θ̃.
-    fn along(
+    pub fn along(
         &self,
-        at: &Snapshot<'_>,
+        theta: &[f64],
         direction: &[f64],
         sign: f64,
         constraints: &[Constraint],
     ) -> (f64, f64) {
         let size = norm(direction);
         // ‖θ̂ − ĝ‖ directly: √(2(1−β)) loses half the digits when β is near 1.
-        let gap = at.theta.iter().zip(direction).map(|(t, g)| t / self.rho - sign * g / size);
+        let gap = theta.iter().zip(direction).map(|(t, g)| t / self.rho - sign * g / size);
         let gap = gap.map(|x| x * x).sum::<f64>().sqrt();
         let margin = self.q_min / self.rho.powf(self.degree);
         let factor = self.rho * self.q_min.powf(1.0 - 2.0 / self.degree) / size;
@@ -128,25 +131,23 @@ impl Scale {
     }
 }
 
-impl Kkt {
-    /// The best non-negative multipliers over the near-support set: ε, δ and the number of constraints.
-    fn fit(&self, at: &Snapshot<'_>, scale: &Scale) -> (f64, f64, usize) {
-        let Some(near) = at.near(self.within, self.most) else { return (f64::NAN, f64::NAN, 0) };
-        let shrink = scale.q_min.powf(1.0 / self.degree - 1.0);
-        let theta: Vec<f64> = at.theta.iter().map(|t| t / scale.q_min.powf(1.0 / self.degree)).collect();
-        let k = near.gradients.len();
-        let gram: Vec<f64> = near.gram.iter().map(|g| shrink * shrink * g).collect();
-        let b: Vec<f64> = near.gradients.iter().map(|h| shrink * dot(h, &theta)).collect();
-        let mut solver = Nnls::new();
-        let fit = solver.solve(Gram::new(&gram, k, k), &b, &[]);
-        // The residual from the vectors: from the Gram matrix it would lose half the digits.
-        let mut residual = theta;
-        for (lambda, gradient) in fit.lambda.iter().zip(&near.gradients) {
-            axpy(-lambda * shrink, gradient, &mut residual);
-        }
-        let slack = near.constraints.iter().zip(fit.lambda).map(|(c, l)| l * (c.value / scale.q_min - 1.0));
-        (norm(&residual), slack.fold(0.0, f64::max), k)
+/// The best non-negative multipliers for these constraints: ε, δ and their number.
+pub(super) fn fit(theta: &[f64], near: &Near, scale: &Scale) -> (f64, f64, usize) {
+    let Scale { q_min, degree, .. } = *scale;
+    let shrink = q_min.powf(1.0 / degree - 1.0);
+    let theta: Vec<f64> = theta.iter().map(|t| t / q_min.powf(1.0 / degree)).collect();
+    let k = near.gradients.len();
+    let gram: Vec<f64> = near.gram.iter().map(|g| shrink * shrink * g).collect();
+    let b: Vec<f64> = near.gradients.iter().map(|h| shrink * dot(h, &theta)).collect();
+    let mut solver = Nnls::new();
+    let fit = solver.solve(Gram::new(&gram, k, k), &b, &[]);
+    // The residual from the vectors: from the Gram matrix it would lose half the digits.
+    let mut residual = theta;
+    for (lambda, gradient) in fit.lambda.iter().zip(&near.gradients) {
+        axpy(-lambda * shrink, gradient, &mut residual);
     }
+    let slack = near.constraints.iter().zip(fit.lambda).map(|(c, l)| l * (c.value / q_min - 1.0));
+    (norm(&residual), slack.fold(0.0, f64::max), k)
 }
 
 impl Entry for Kkt {

@@ -18,6 +18,7 @@ mod kkt;
 mod layers;
 mod margin;
 mod near;
+mod near_homogeneous;
 mod sgd;
 
 pub use accuracy::Accuracy;
@@ -28,6 +29,7 @@ pub use geometry::Geometry;
 pub use kkt::Kkt;
 pub use layers::Layers;
 pub use margin::Margin;
+pub use near_homogeneous::NearHomogeneous;
 pub use sgd::Sgd;
 
 /// What a probe knows before the first step.
@@ -192,6 +194,7 @@ crate::catalogue! {
         "accuracy" => Accuracy,
         "geometry" => Geometry,
         "sgd" => Sgd,
+        "near" => NearHomogeneous,
         "layers" => Layers,
     }
 }

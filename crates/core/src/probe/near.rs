@@ -7,7 +7,7 @@ use crate::loss::Constraint;
 use crate::numeric::dot;
 
 /// Numbers that the gradients may take together; beyond it fewer constraints are kept.
-const NUMBERS: usize = 32_000_000;
+pub(super) const NUMBERS: usize = 32_000_000;
 
 /// Constraints with q ≤ q_min + `within`·|q_min|, the nearest first, with ∇q and ⟨∇q_i, ∇q_j⟩.
 #[derive(Debug)]

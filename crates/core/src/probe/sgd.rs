@@ -190,12 +190,12 @@ impl Probe for Sgd {
 }
 
 /// e^{ln_rate}·𝓛: what multiplies ∇ ln 𝓛 in a gradient step.
-fn rate(taken: &Taken) -> f64 {
+pub(super) fn rate(taken: &Taken) -> f64 {
     (taken.ln_rate + taken.eval.ln_loss).exp()
 }
 
 /// Whether θ' = θ − e^{ln_rate}∇𝓛, entry by entry.
-fn is_gradient_step(step: &StepRecord<'_>, taken: &Taken) -> bool {
+pub(super) fn is_gradient_step(step: &StepRecord<'_>, taken: &Taken) -> bool {
     let rate = rate(taken);
     // The exponent's own rounding is a relative error of the rate.
     let digits = f64::EPSILON * (8.0 + taken.ln_rate.abs() + taken.eval.ln_loss.abs());

@@ -17,7 +17,7 @@ pub struct Slope {
     pub column: String,
     /// The column on the horizontal axis; `ln(1/L)` is one of them.
     pub against: String,
-    /// Whether the logarithm of `column` is taken; not by default.
+    /// Whether the logarithm of the size of `column` is taken, whatever its sign; not by default.
     #[serde(default)]
     pub column_log: bool,
     /// Whether the logarithm of `against` is taken; not by default.
@@ -32,12 +32,12 @@ impl Measuring for Slope {
         let (x, y) = (run.columns.series(&self.against), run.columns.series(&self.column));
         let last = x.iter().rev().copied().find(|x| x.is_finite()).unwrap_or(f64::NAN);
         let least = self.decades.map_or(f64::NEG_INFINITY, |d| last * 10f64.powf(-d));
-        let scaled = |v: f64, log: bool| if log { v.ln() } else { v };
+        let scaled = |v: f64| if self.against_log { v.ln() } else { v };
         let points: Vec<(f64, f64)> = x
             .iter()
             .zip(&y)
             .filter(|(x, _)| **x >= least)
-            .map(|(x, y)| (scaled(*x, self.against_log), scaled(*y, self.column_log)))
+            .map(|(x, y)| (scaled(*x), if self.column_log { y.abs().ln() } else { *y }))
             .filter(|(x, y)| x.is_finite() && y.is_finite())
             .collect();
         Ok(least_squares(&points))

@@ -32,6 +32,8 @@ fn the_slope_in_logarithms_is_the_power_and_without_them_the_coefficient() {
     // Rounding of logarithms of order 10 against a span of order 5.
     assert!((measured(&log("ln(1/L)"), &seen(|u| 3.0 * u.powf(-1.5))) + 1.5).abs() < 1e-13);
     assert!((measured(&log("step"), &seen(|u| u * u * u)) - 1.5).abs() < 1e-13);
+    // Of a negative column it is the power of its size.
+    assert!((measured(&log("ln(1/L)"), &seen(|u| -3.0 * u.powf(-1.5))) + 1.5).abs() < 1e-13);
     let plain = "{ slope = { column = 'y', against = 'ln(1/L)' } }";
     assert!((measured(plain, &seen(|u| 2.0 - 0.25 * u)) + 0.25).abs() < 1e-13);
 }
