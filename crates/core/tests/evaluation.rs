@@ -5,8 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{algorithm, data, model, normals, problem};
-use latephase_core::algorithm::Algorithm;
-use latephase_core::model::{AnyModel, Model, Tape};
+use latephase_core::model::{AnyModel, Tape};
 use latephase_core::numeric::norm;
 use latephase_core::{Data, Eval, Iterate, Problem, RowSet, Rows};
 
@@ -134,7 +133,7 @@ fn groups_of_images_add_up_to_the_sum_over_images_on_any_number_of_threads() {
 /// An epoch of mini-batches adds up to one evaluation, and its verdict is another: of the loss alone.
 #[test]
 fn an_epoch_that_is_judged_counts_its_batches_and_its_verdict() {
-    let text = "kind = 'stepped'\npace = { kind = 'lyu-li' }\nbatch = { size = 5 }";
+    let text = "kind = 'stepped'\npace = { kind = 'lyu-li' }\nbatch = { kind = 'shuffle', size = 5 }";
     let begin = |problem: &Problem| {
         let mut steps = algorithm(text).build();
         steps.begin(problem, 7).unwrap();
