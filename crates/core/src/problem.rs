@@ -22,9 +22,9 @@ use crate::{Breakdown, Data, Rows};
 const CHUNK_NUMBERS: usize = 90_000;
 /// From this many weights on a model counts as large: with their gradient they fill a second-level cache of 1 MB.
 const LARGE: usize = 65_536;
-/// Rows of a large model's chunks, at which its products run at nine tenths of the speed of square ones, and the most numbers
+/// Rows of a large model's chunks, so many that adding to the gradient costs little beside the products, and the most numbers
 /// of activations that they may keep: 32 MB.
-const LARGE_ROWS: usize = 256;
+const LARGE_ROWS: usize = 512;
 const LARGE_CHUNK_NUMBERS: usize = 4_000_000;
 /// Gradients whose memory is kept for reuse.
 const SPARE: usize = 2;
@@ -236,6 +236,8 @@ impl Problem {
         let (n, k, dim) = (x.n(), self.model.outputs(), theta.len());
         let (chunk, lanes) = self.plan(n, dim, lanes);
         let count = lanes.len();
+        // With all rows in one chunk the weights are known before the way back, which saves a pass over the gradient.
+        let at_once = chunk >= n && is_large(self.model.as_ref());
 
         let (mut outputs, mut cotangent) = (vec![0.0; n * k], vec![0.0; n * k]);
         let mut work: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
@@ -254,7 +256,7 @@ impl Problem {
             for (from, out, cot) in work {
                 let rows = x.slice(from, (from + chunk).min(n));
                 let labels = &labels[from..from + rows.n()];
-                if let Err(breakdown) = lane.chunk(self, theta, rows, labels, (from, out, cot)) {
+                if let Err(breakdown) = lane.chunk(self, theta, rows, labels, (from, out, cot), at_once) {
                     lane.failed = Some(breakdown);
                     return;
                 }
@@ -271,7 +273,7 @@ impl Problem {
             [only] => std::mem::take(&mut only.grad),
             _ => self.zeros(dim),
         };
-        for lane in lanes.iter() {
+        for lane in lanes.iter().filter(|_| !at_once) {
             let weight = (lane.total.shift - total.shift).exp() / total.sum;
             match count {
                 1 => scale(weight, &mut grad),
@@ -421,10 +423,14 @@ impl Lane {
         x: Rows<'_>,
         labels: &[u32],
         (from, out, cot): Piece<'_>,
+        at_once: bool,
     ) -> Result<(), Breakdown> {
         problem.model.forward(theta, x, out, &mut self.tape)?;
         let factor = problem.loss.accumulate(out, labels, &mut self.total, cot);
-        scale(factor, &mut self.grad);
+        match at_once {
+            true => scale(1.0 / self.total.sum, cot),
+            false => scale(factor, &mut self.grad),
+        }
         problem.model.pullback(theta, x, &mut self.tape, cot, Some(&mut self.grad), None)?;
         self.shifts.push((from, self.total.shift));
         Ok(())

@@ -74,7 +74,7 @@ pub(super) fn pullback(
     sums.resize(groups * numbers, 0.0);
     let size = n.div_ceil(groups);
     let mut work: Vec<(usize, Pulled<'_>)> = Vec::with_capacity(groups);
-    let (mut rest_sums, mut rest_dx) = (&mut sums[..], dx.as_deref_mut());
+    let (mut rest_sums, mut rest_dx) = (&mut sums[..], dx);
     for first in (0..n).step_by(size) {
         let (own, after) = rest_sums.split_at_mut(numbers);
         rest_sums = after;
