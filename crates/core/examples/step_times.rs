@@ -71,6 +71,15 @@ const WORKLOADS: &[Workload] = &[
         classes: 2,
         model: "kind = 'mlp'\nwidths = [1000, 1000]",
     },
+    Workload {
+        name: "cnn-mnist-100",
+        examples: 100,
+        input: &[1, 28, 28],
+        classes: 10,
+        model: "kind = 'network'\nlayers = [{ kind = 'conv2d', channels = 32, kernel = 5, padding = 'same' }, 'relu', \
+                { kind = 'max-pool', size = 2 }, { kind = 'conv2d', channels = 64, kernel = 3, padding = 'same' }, 'relu', \
+                { kind = 'max-pool', size = 2 }, 'flatten', { kind = 'dense', width = 1024 }, 'relu', 'dense']",
+    },
 ];
 
 impl Workload {

@@ -11,7 +11,8 @@ pub struct Clocks {
     pub step: u64,
     /// Passes over the training set.
     pub epoch: u64,
-    /// Evaluations of loss and gradient, in units of the full set (a mini-batch counts as its share).
+    /// Evaluations of the loss, in units of the full set (a mini-batch counts as its share). One that needs no gradient, the
+    /// verdict on an epoch, counts as a whole one though it costs a third.
     pub evaluations: f64,
     /// ∫ 𝓛 dt, the clock of ∇ ln 𝓛.
     pub clock: f64,
@@ -34,11 +35,17 @@ impl Clocks {
     }
 }
 
+/// What a saved iterate knew of the full set.
+const EVALUATED: u64 = 1;
+const LOSS_ALONE: u64 = 2;
+
 /// θ and, memoised, its evaluations. Moving θ drops them; nothing is evaluated twice.
 #[derive(Clone, Debug)]
 pub struct Iterate {
     theta: Vec<f64>,
     full: Option<Arc<Eval>>,
+    /// ln 𝓛 of the full set, where that alone has been asked for.
+    full_loss: Option<f64>,
     batch: Option<(u64, Arc<Eval>)>,
     /// Steps, epochs, evaluations and times so far.
     pub clocks: Clocks,
@@ -47,7 +54,7 @@ pub struct Iterate {
 impl Iterate {
     /// A fresh iterate at θ₀.
     pub fn new(theta: Vec<f64>) -> Self {
-        Iterate { theta, full: None, batch: None, clocks: Clocks::default() }
+        Iterate { theta, full: None, full_loss: None, batch: None, clocks: Clocks::default() }
     }
 
     /// θ.
@@ -80,6 +87,20 @@ impl Iterate {
         Ok(eval)
     }
 
+    /// ln 𝓛 of the full set, without a gradient if that is not there yet. Counts as an evaluation.
+    ///
+    /// # Errors
+    /// When the evaluation breaks down.
+    pub fn ln_loss(&mut self, problem: &Problem) -> Result<f64, Breakdown> {
+        if let Some(known) = self.full.as_ref().map(|full| full.ln_loss).or(self.full_loss) {
+            return Ok(known);
+        }
+        self.count(problem, &RowSet::Full);
+        let ln_loss = problem.ln_loss(&self.theta, &RowSet::Full)?;
+        self.full_loss = Some(ln_loss);
+        Ok(ln_loss)
+    }
+
     /// The evaluation at another θ, counted but not remembered.
     ///
     /// # Errors
@@ -93,14 +114,15 @@ impl Iterate {
         self.clocks.evaluations += problem.count(rows) as f64 / problem.train.n() as f64;
     }
 
-    /// Moves to `theta`, where `known` has already been evaluated, if anything has.
-    pub fn move_to(&mut self, theta: Vec<f64>, known: Option<(&RowSet, Arc<Eval>)>) {
-        self.theta = theta;
+    /// Moves to `theta`, where `known` has already been evaluated, if anything has, and hands back where it was.
+    pub fn move_to(&mut self, theta: Vec<f64>, known: Option<(&RowSet, Arc<Eval>)>) -> Vec<f64> {
         self.full = None;
+        self.full_loss = None;
         self.batch = None;
         if let Some((rows, eval)) = known {
             self.remember(rows, eval);
         }
+        std::mem::replace(&mut self.theta, theta)
     }
 
     fn remember(&mut self, rows: &RowSet, eval: Arc<Eval>) {
@@ -116,8 +138,13 @@ impl Iterate {
         let mut state = State::default();
         state.put("theta", &self.theta);
         state.put("clocks", &[c.clock, c.ln_time, c.evaluations]);
-        // Whether the full set counts as evaluated: a resumed run must not count it twice.
-        state.put_counts("counts", &[c.step, c.epoch, u64::from(self.full.is_some())]);
+        // What of the full set counts as evaluated: a resumed run must not count it twice.
+        let known = match (&self.full, self.full_loss) {
+            (Some(_), _) => EVALUATED,
+            (None, Some(_)) => LOSS_ALONE,
+            (None, None) => 0,
+        };
+        state.put_counts("counts", &[c.step, c.epoch, known]);
         state
     }
 
@@ -134,9 +161,12 @@ impl Iterate {
         let [clock, ln_time, evaluations] = state.numbers("clocks")?;
         let [step, epoch, known] = state.counters("counts")?;
         let mut at = Iterate::new(theta);
-        if known == 1 {
-            at.eval(problem, &RowSet::Full).map_err(|b| Invalid::new("theta", b.to_string()))?;
-        }
+        let again = match known {
+            EVALUATED => at.eval(problem, &RowSet::Full).map(|_| ()),
+            LOSS_ALONE => at.ln_loss(problem).map(|_| ()),
+            _ => Ok(()),
+        };
+        again.map_err(|b| Invalid::new("theta", b.to_string()))?;
         at.clocks = Clocks { step, epoch, evaluations, clock, ln_time };
         Ok(at)
     }

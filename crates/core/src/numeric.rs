@@ -152,6 +152,12 @@ pub fn axpy(c: f64, x: &[f64], y: &mut [f64]) {
     wide(|| y.iter_mut().zip(x).for_each(|(y, x)| *y += c * x));
 }
 
+/// to = x + c·d.
+pub fn shifted(x: &[f64], c: f64, d: &[f64], to: &mut [f64]) {
+    assert!(x.len() == d.len() && x.len() == to.len(), "a shift of vectors of different lengths");
+    wide(|| to.iter_mut().zip(x).zip(d).for_each(|((to, x), d)| *to = x + c * d));
+}
+
 /// y *= c.
 pub fn scale(c: f64, y: &mut [f64]) {
     if c != 1.0 {

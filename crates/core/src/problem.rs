@@ -3,6 +3,11 @@
 //! Rows are cut into fixed chunks. Chunk c goes to lane c mod K; a lane works through its chunks in order, forward and
 //! backward in one pass, and keeps (shift, sum, gradient); the lanes are merged in order. K and the chunks depend on the
 //! problem alone, so the bytes of the result do not depend on the number of threads.
+//!
+//! A model whose weights fit the cache is evaluated in many small chunks, on several lanes at once. For a larger one every
+//! chunk streams the weights and every lane the gradient through memory, so its chunks are as tall as makes up for that, one
+//! lane does them all, and its layers use the threads instead. Either way what is kept does not grow with the data, but for
+//! outputs and cotangents, n × k each.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,6 +20,14 @@ use crate::{Breakdown, Data, Rows};
 
 /// Numbers of activations that a chunk may keep: 720 kB, which leaves room for weights in a second-level cache of 1 MB.
 const CHUNK_NUMBERS: usize = 90_000;
+/// From this many weights on a model counts as large: with their gradient they fill a second-level cache of 1 MB.
+const LARGE: usize = 65_536;
+/// Rows of a large model's chunks, so many that adding to the gradient costs little beside the products, and the most numbers
+/// of activations that they may keep: 32 MB.
+const LARGE_ROWS: usize = 512;
+const LARGE_CHUNK_NUMBERS: usize = 4_000_000;
+/// Gradients whose memory is kept for reuse.
+const SPARE: usize = 2;
 /// Most lanes, and the most numbers that the lanes' gradients may hold together.
 const LANES: usize = 16;
 const LANE_NUMBERS: usize = 32_000_000;
@@ -31,6 +44,8 @@ pub struct Problem {
     /// What is only looked at.
     pub test: Option<Arc<Data>>,
     scratch: Mutex<Scratch>,
+    /// Memory of gradients that nobody needs any more.
+    spare: Mutex<Vec<Vec<f64>>>,
 }
 
 /// Which rows an evaluation is of.
@@ -72,6 +87,9 @@ struct Lane {
     total: Scaled,
     grad: Vec<f64>,
     tape: Tape,
+    /// Outputs and cotangents of a chunk, where they are not wanted afterwards.
+    out: Vec<f64>,
+    cot: Vec<f64>,
     /// (first row, shift at that time) of each chunk done.
     shifts: Vec<(usize, f64)>,
     failed: Option<Breakdown>,
@@ -85,7 +103,7 @@ impl Problem {
         train: Arc<Data>,
         test: Option<Arc<Data>>,
     ) -> Problem {
-        Problem { model, loss, train, test, scratch: Mutex::default() }
+        Problem { model, loss, train, test, scratch: Mutex::default(), spare: Mutex::default() }
     }
 
     /// Length of θ.
@@ -106,10 +124,56 @@ impl Problem {
     /// # Errors
     /// When an output, ln 𝓛 or a gradient entry is not finite.
     pub fn eval(&self, theta: &[f64], rows: &RowSet) -> Result<Eval, Breakdown> {
+        let eval = self.with_rows(rows, |x, labels, lanes| self.eval_rows(theta, x, labels, lanes))?;
+        let finite = eval.ln_loss.is_finite() && crate::numeric::all_finite(&eval.grad);
+        if finite {
+            Ok(eval)
+        } else {
+            Err(Breakdown::Diverged { what: "ln of the loss or its gradient is no longer finite".into() })
+        }
+    }
+
+    /// ln 𝓛 alone, to the last bit that of [`eval`](Problem::eval), at about a third of its cost.
+    ///
+    /// # Errors
+    /// When ln 𝓛 is not finite.
+    pub fn ln_loss(&self, theta: &[f64], rows: &RowSet) -> Result<f64, Breakdown> {
+        let ln_loss = self.with_rows(rows, |x, labels, lanes| self.loss_of_rows(theta, x, labels, lanes))?;
+        if ln_loss.is_finite() {
+            Ok(ln_loss)
+        } else {
+            Err(Breakdown::Diverged { what: "ln of the loss is no longer finite".into() })
+        }
+    }
+
+    /// Takes the memory of an evaluation that nothing else holds on to for one to come: fresh memory of the size of a large
+    /// gradient costs as much as a pass over it.
+    pub fn recycle(&self, eval: Arc<Eval>) {
+        if let Some(eval) = Arc::into_inner(eval) {
+            let mut spare = self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if spare.len() < SPARE {
+                spare.push(eval.grad);
+            }
+        }
+    }
+
+    fn zeros(&self, dim: usize) -> Vec<f64> {
+        let spare = self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+        match spare.filter(|memory| memory.len() == dim) {
+            Some(mut memory) => {
+                memory.fill(0.0);
+                memory
+            }
+            None => vec![0.0; dim],
+        }
+    }
+
+    /// Gives `work` the rows, gathered if need be, and the lanes.
+    fn with_rows<T>(&self, rows: &RowSet, work: impl FnOnce(Rows<'_>, &[u32], &mut Vec<Lane>) -> T) -> T {
         let mut scratch = self.scratch.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Scratch { lanes, inputs, labels } = &mut *scratch;
-        let (x, labels) = match rows {
-            RowSet::Full => (self.train.rows(), self.train.labels()),
+        match rows {
+            RowSet::Full => work(self.train.rows(), self.train.labels(), lanes),
             RowSet::Batch(_, indices) => {
                 inputs.clear();
                 labels.clear();
@@ -117,16 +181,49 @@ impl Problem {
                     inputs.extend_from_slice(self.train.rows().row(i));
                     labels.push(self.train.labels()[i]);
                 }
-                (Rows::new(inputs, self.train.dim()), &labels[..])
+                work(Rows::new(inputs, self.train.dim()), labels, lanes)
+            }
+        }
+    }
+
+    /// Rows in a chunk, and lanes.
+    fn plan<'l>(&self, n: usize, dim: usize, lanes: &'l mut Vec<Lane>) -> (usize, &'l mut [Lane]) {
+        let chunk = chunk_rows(self.model.as_ref(), n);
+        let count = match is_large(self.model.as_ref()) {
+            true => 1,
+            false => n.div_ceil(chunk).min((LANE_NUMBERS / dim.max(1)).clamp(2, LANES)),
+        };
+        lanes.resize_with(count.max(lanes.len()), Lane::new);
+        (chunk, &mut lanes[..count])
+    }
+
+    fn loss_of_rows(
+        &self,
+        theta: &[f64],
+        x: Rows<'_>,
+        labels: &[u32],
+        lanes: &mut Vec<Lane>,
+    ) -> Result<f64, Breakdown> {
+        let n = x.n();
+        let (chunk, lanes) = self.plan(n, theta.len(), lanes);
+        let count = lanes.len();
+        let run = |(first, lane): (usize, &mut Lane)| {
+            lane.begin();
+            for from in (first * chunk..n).step_by(count * chunk) {
+                let rows = x.slice(from, (from + chunk).min(n));
+                let labels = &labels[from..from + rows.n()];
+                if let Err(breakdown) = lane.loss_of_chunk(self, theta, rows, labels) {
+                    lane.failed = Some(breakdown);
+                    return;
+                }
             }
         };
-        let eval = self.eval_rows(theta, x, labels, lanes)?;
-        let finite = eval.ln_loss.is_finite() && crate::numeric::all_finite(&eval.grad);
-        if finite {
-            Ok(eval)
+        if count > 1 && self.model.parallel() && rayon::current_num_threads() > 1 {
+            lanes.par_iter_mut().enumerate().for_each(run);
         } else {
-            Err(Breakdown::Diverged { what: "ln of the loss or its gradient is no longer finite".into() })
+            lanes.iter_mut().enumerate().for_each(run);
         }
+        Ok(merged(lanes)?.ln() - self.loss.reduction().ln_divisor(n))
     }
 
     fn eval_rows(
@@ -137,11 +234,10 @@ impl Problem {
         lanes: &mut Vec<Lane>,
     ) -> Result<Eval, Breakdown> {
         let (n, k, dim) = (x.n(), self.model.outputs(), theta.len());
-        let chunk = chunk_rows(self.model.as_ref(), n);
-        let chunks = n.div_ceil(chunk);
-        let count = chunks.min((LANE_NUMBERS / dim.max(1)).clamp(2, LANES));
-        lanes.resize_with(count.max(lanes.len()), Lane::new);
-        let lanes = &mut lanes[..count];
+        let (chunk, lanes) = self.plan(n, dim, lanes);
+        let count = lanes.len();
+        // With all rows in one chunk the weights are known before the way back, which saves a pass over the gradient.
+        let at_once = chunk >= n && is_large(self.model.as_ref());
 
         let (mut outputs, mut cotangent) = (vec![0.0; n * k], vec![0.0; n * k]);
         let mut work: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
@@ -149,12 +245,18 @@ impl Problem {
         for (c, (out, cot)) in pieces.enumerate() {
             work[c % count].push((c * chunk, out, cot));
         }
+        if let [only] = &mut *lanes {
+            only.grad = self.zeros(dim);
+        }
         let run = |(lane, work): (&mut Lane, Vec<Piece<'_>>)| {
-            lane.reset(dim);
+            lane.begin();
+            if count > 1 {
+                lane.clear(dim);
+            }
             for (from, out, cot) in work {
                 let rows = x.slice(from, (from + chunk).min(n));
                 let labels = &labels[from..from + rows.n()];
-                if let Err(breakdown) = lane.chunk(self, theta, rows, labels, (from, out, cot)) {
+                if let Err(breakdown) = lane.chunk(self, theta, rows, labels, (from, out, cot), at_once) {
                     lane.failed = Some(breakdown);
                     return;
                 }
@@ -165,19 +267,18 @@ impl Problem {
         } else {
             lanes.iter_mut().zip(work).for_each(run);
         }
-        if let Some(breakdown) = lanes.iter_mut().find_map(|lane| lane.failed.take()) {
-            return Err(breakdown);
-        }
-
-        let mut total = Scaled::ZERO;
-        lanes.iter().for_each(|lane| {
-            total.raise(lane.total.shift);
-        });
-        total.sum = lanes.iter().map(|l| l.total.sum * (l.total.shift - total.shift).exp()).sum();
-        let mut grad = vec![0.0; dim];
-        for lane in lanes.iter() {
+        let total = merged(lanes)?;
+        let mut grad = match lanes {
+            // The only lane's gradient is the whole one: it is handed over rather than copied.
+            [only] => std::mem::take(&mut only.grad),
+            _ => self.zeros(dim),
+        };
+        for lane in lanes.iter().filter(|_| !at_once) {
             let weight = (lane.total.shift - total.shift).exp() / total.sum;
-            crate::numeric::axpy(weight, &lane.grad, &mut grad);
+            match count {
+                1 => scale(weight, &mut grad),
+                _ => crate::numeric::axpy(weight, &lane.grad, &mut grad),
+            }
             for &(from, shift) in &lane.shifts {
                 let to = (from + chunk).min(n);
                 scale((shift - total.shift).exp() / total.sum, &mut cotangent[from * k..to * k]);
@@ -237,12 +338,34 @@ impl Problem {
     }
 }
 
+/// The sum over all lanes, in the largest of their scales, or what stopped the first lane that was stopped.
+fn merged(lanes: &mut [Lane]) -> Result<Scaled, Breakdown> {
+    if let Some(breakdown) = lanes.iter_mut().find_map(|lane| lane.failed.take()) {
+        return Err(breakdown);
+    }
+    let mut total = Scaled::ZERO;
+    lanes.iter().for_each(|lane| {
+        total.raise(lane.total.shift);
+    });
+    total.sum = lanes.iter().map(|l| l.total.sum * (l.total.shift - total.shift).exp()).sum();
+    Ok(total)
+}
+
+fn is_large(model: &dyn Model) -> bool {
+    model.chunking() == Chunking::Cache && model.layout().dim() > LARGE
+}
+
 fn chunk_rows(model: &dyn Model, n: usize) -> usize {
     match model.chunking() {
         Chunking::Whole => n,
         Chunking::Rows(rows) => rows.clamp(1, n),
         Chunking::Cache => {
-            let most = (CHUNK_NUMBERS / model.row_size().max(1)).clamp(16, 4096);
+            let row = model.row_size().max(1);
+            let most = (CHUNK_NUMBERS / row).clamp(16, 4096);
+            if is_large(model) {
+                let most = most.max(LARGE_ROWS.min(LARGE_CHUNK_NUMBERS / row));
+                return n.div_ceil(n.div_ceil(most));
+            }
             if n <= most {
                 // Splitting pays only when each half still fills the matrix kernels.
                 return n;
@@ -260,17 +383,37 @@ impl Lane {
             total: Scaled::ZERO,
             grad: Vec::new(),
             tape: Tape::default(),
+            out: Vec::new(),
+            cot: Vec::new(),
             shifts: Vec::new(),
             failed: None,
         }
     }
 
-    fn reset(&mut self, dim: usize) {
+    fn begin(&mut self) {
         self.total = Scaled::ZERO;
-        self.grad.clear();
-        self.grad.resize(dim, 0.0);
         self.shifts.clear();
         self.failed = None;
+    }
+
+    fn clear(&mut self, dim: usize) {
+        self.grad.resize(dim, 0.0);
+        self.grad.fill(0.0);
+    }
+
+    fn loss_of_chunk(
+        &mut self,
+        problem: &Problem,
+        theta: &[f64],
+        x: Rows<'_>,
+        labels: &[u32],
+    ) -> Result<(), Breakdown> {
+        let numbers = x.n() * problem.model.outputs();
+        self.out.resize(numbers, 0.0);
+        self.cot.resize(numbers, 0.0);
+        problem.model.forward(theta, x, &mut self.out, &mut self.tape)?;
+        problem.loss.accumulate(&self.out, labels, &mut self.total, &mut self.cot);
+        Ok(())
     }
 
     fn chunk(
@@ -280,10 +423,14 @@ impl Lane {
         x: Rows<'_>,
         labels: &[u32],
         (from, out, cot): Piece<'_>,
+        at_once: bool,
     ) -> Result<(), Breakdown> {
         problem.model.forward(theta, x, out, &mut self.tape)?;
         let factor = problem.loss.accumulate(out, labels, &mut self.total, cot);
-        scale(factor, &mut self.grad);
+        match at_once {
+            true => scale(1.0 / self.total.sum, cot),
+            false => scale(factor, &mut self.grad),
+        }
         problem.model.pullback(theta, x, &mut self.tape, cot, Some(&mut self.grad), None)?;
         self.shifts.push((from, self.total.shift));
         Ok(())

@@ -45,6 +45,8 @@ struct Running {
     pace: Box<dyn Pace>,
     batches: BatchStream,
     d: Vec<f64>,
+    /// Room for where a step leads.
+    next: Vec<f64>,
     taken: Option<Taken>,
     /// Mini-batches in a row whose step θ did not feel.
     idle: u64,
@@ -116,7 +118,7 @@ impl Running {
         let mut refused_here = false;
         loop {
             let h = self.pace.length(&view);
-            let theta = match moved(at.theta(), h, &self.d) {
+            let theta = match moved(at.theta(), h, &self.d, std::mem::take(&mut self.next)) {
                 // However short, a step does not do what the gradient promises: the field jumps right here.
                 Err(Breakdown::Precision { .. }) if refused_here => {
                     let step = h * norm(&self.d) / norm(at.theta());
@@ -149,10 +151,13 @@ impl Running {
                 }
                 known = trial;
             }
-            at.move_to(theta, known.map(|eval| (rows, eval)));
+            self.next = at.move_to(theta, known.map(|eval| (rows, eval)));
             let ln_dt = h.ln() - direction.ln_scale;
             at.clocks.advance((ln_dt + eval.ln_loss).exp(), ln_dt);
-            self.taken = Some(Taken { rows: rows.clone(), eval: eval.clone(), ln_rate: ln_dt });
+            let taken = Taken { rows: rows.clone(), eval: eval.clone(), ln_rate: ln_dt };
+            if let Some(before) = self.taken.replace(taken) {
+                problem.recycle(before.eval);
+            }
             return Ok(());
         }
     }
@@ -165,11 +170,11 @@ impl Running {
 
     /// A whole epoch, then the pace's verdict on it.
     fn epoch(&mut self, problem: &Problem, at: &mut Iterate) -> Result<(), Breakdown> {
-        let before = at.eval(problem, &RowSet::Full)?.ln_loss;
+        let before = self.judged(problem, at)?;
         let (start, descent) = (at.clone(), self.descent.save());
         let outcome = self.epoch_steps(problem, at, before);
-        let after = match outcome.and_then(|()| at.eval(problem, &RowSet::Full)) {
-            Ok(full) => full.ln_loss,
+        let after = match outcome.and_then(|()| self.judged(problem, at)) {
+            Ok(ln_loss) => ln_loss,
             // A network that a long step has killed has no gradient left, and its loss is that of chance: a failed epoch.
             Err(Breakdown::Diverged { .. } | Breakdown::Stationary { .. }) => f64::NAN,
             Err(other) => return Err(other),
@@ -192,6 +197,14 @@ impl Running {
         }
     }
 
+    /// ln 𝓛 of the full set, by which an epoch is judged; with its gradient only where the next step takes it anyway.
+    fn judged(&mut self, problem: &Problem, at: &mut Iterate) -> Result<f64, Breakdown> {
+        match self.batches.current() {
+            RowSet::Full => Ok(at.eval(problem, &RowSet::Full)?.ln_loss),
+            RowSet::Batch(..) => at.ln_loss(problem),
+        }
+    }
+
     fn epoch_steps(&mut self, problem: &Problem, at: &mut Iterate, ln_full: f64) -> Result<(), Breakdown> {
         loop {
             let rows = self.batches.current();
@@ -205,14 +218,15 @@ impl Running {
     }
 }
 
-/// θ − h·d.
-fn moved(theta: &[f64], h: f64, d: &[f64]) -> Result<Vec<f64>, Breakdown> {
+/// θ − h·d, in the memory of `next`.
+fn moved(theta: &[f64], h: f64, d: &[f64], mut next: Vec<f64>) -> Result<Vec<f64>, Breakdown> {
     if !h.is_finite() {
         return Err(Breakdown::Diverged { what: format!("the length {h} of a step is no longer finite") });
     }
-    let mut next = theta.to_vec();
-    numeric::axpy(-h, d, &mut next);
-    if h * norm(d) < ABSORBED * norm(theta) && next == theta {
+    next.resize(theta.len(), 0.0);
+    numeric::shifted(theta, -h, d, &mut next);
+    // The comparison ends at the first number that differs.
+    if next == theta && h * norm(d) < ABSORBED * norm(theta) {
         let what = format!(
             "a step of length {h:.1e} no longer changes theta in f64. A constant learning rate does this at small \
              losses: use the pace loss-scaled or unit-decrease"
@@ -239,6 +253,7 @@ impl Algorithm for Stepped {
             pace,
             batches: BatchStream::new(self.batch.clone(), self.batch.seed(seed), n),
             d: vec![0.0; problem.dim()],
+            next: Vec::new(),
             taken: None,
             idle: 0,
             refused: 0,

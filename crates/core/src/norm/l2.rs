@@ -8,7 +8,7 @@ use super::Norm;
 use crate::Layout;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, LYU_LI_2020};
-use crate::numeric::{norm, scaled_distance};
+use crate::numeric::{norm, scaled_distance, wide};
 
 /// ‖v‖₂ over all blocks together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ impl Norm for L2 {
         if dual == 0.0 {
             d.fill(0.0);
         } else {
-            d.iter_mut().zip(g).for_each(|(d, g)| *d = g / dual);
+            wide(|| d.iter_mut().zip(g).for_each(|(d, g)| *d = g / dual));
         }
         dual
     }

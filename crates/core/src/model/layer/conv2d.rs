@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use super::affine::Affine;
 use super::conv_relu::{ConvRelu, ConvReluPool};
 use super::image::{Convolution, Window, with_scratch};
+use super::images::{self, Outputs, Pulled};
 use super::{
-    Activation, Building, Dual, Grads, Kept, Layer, LayerSpec, MaxPoolLayer, Nonlinearity, Padding, Pair,
-    Param, Pass, Rise, Stage, Start,
+    Activation, Building, Dual, Grads, Kept, Layer, LayerSpec, MaxPoolLayer, Padding, Pair, Param, Pass,
+    Rise, Stage, Start,
 };
 use crate::Invalid;
 use crate::catalogue::Entry;
@@ -105,11 +106,11 @@ impl ConvLayer {
 
     /// y = W ∗ x + b for every image.
     fn apply(&self, params: &[f64], bias: Option<&[f64]>, x: &[f64], y: &mut [f64]) {
-        let c = &self.convolution;
-        with_scratch(|scratch| {
-            for (x, y) in x.chunks_exact(c.window.inputs()).zip(y.chunks_exact_mut(c.outputs())) {
-                c.forward(&params[..self.weights()], bias, x, y, &mut scratch.columns);
-            }
+        let (c, inputs) = (&self.convolution, self.convolution.window.inputs());
+        let outputs = Outputs { first: 0, y, size: c.outputs(), winners: &mut [] };
+        images::forward(outputs, c.work(), &|k, y, _| {
+            let (weight, x) = (&params[..self.weights()], &x[k * inputs..][..inputs]);
+            with_scratch(|scratch| c.forward(weight, bias, x, y, &mut scratch.columns));
         });
     }
 
@@ -139,31 +140,32 @@ impl Stage for ConvLayer {
         }
     }
 
-    fn pullback(&self, pass: Pass<'_>, dy: &[f64], grads: Grads<'_>, _kept: &mut Kept) {
+    fn pullback(&self, pass: Pass<'_>, dy: &[f64], grads: Grads<'_>, kept: &mut Kept) {
         let c = &self.convolution;
-        let (weight, mut dparams, mut dx) = (&pass.params[..self.weights()], grads.params, grads.inputs);
+        let (weight, mut dx) = (&pass.params[..self.weights()], grads.inputs);
         if self.without_weight
             && let Some(dx) = dx.take()
         {
             dx.fill(0.0);
         }
-        with_scratch(|scratch| {
-            let inputs = c.window.inputs();
-            for (k, dy) in dy.chunks_exact(c.outputs()).enumerate() {
-                let image = &pass.x[k * inputs..][..inputs];
-                if let Some(dparams) = dparams.as_deref_mut() {
+        let (inputs, outputs) = (c.window.inputs(), c.outputs());
+        let into = Pulled { dparams: grads.params, dx };
+        images::pullback(pass.n, 2 * c.work(), into, &mut kept.scratch, &|k, into| {
+            let (x, dy) = (&pass.x[k * inputs..][..inputs], &dy[k * outputs..][..outputs]);
+            with_scratch(|scratch| {
+                if let Some(dparams) = into.dparams {
                     let (dweight, dbias) = dparams.split_at_mut(self.weights());
                     if !self.without_weight {
-                        c.weight_gradient(image, dy, dweight, &mut scratch.columns);
+                        c.weight_gradient(x, dy, dweight, &mut scratch.columns);
                     }
                     if self.bias && !self.without_bias {
                         c.bias_gradient(dy, dbias);
                     }
                 }
-                if let Some(dx) = dx.as_deref_mut() {
-                    c.input_gradient(weight, dy, &mut dx[k * inputs..][..inputs], &mut scratch.columns);
+                if let Some(dx) = into.dx {
+                    c.input_gradient(weight, dy, dx, &mut scratch.columns);
                 }
-            }
+            });
         });
     }
 }
@@ -232,7 +234,7 @@ impl Layer for ConvLayer {
     fn fuse(&self, after: &[Box<dyn Layer>]) -> Option<(Box<dyn Stage>, usize)> {
         let get = |k: usize| after.get(k).map(|l| l.as_ref() as &dyn Any);
         let relu: &Activation = get(0)?.downcast_ref()?;
-        if self.without_weight || !matches!(relu.function(), Nonlinearity::Relu(_)) || relu.at_kink() != 0.0 {
+        if self.without_weight || !relu.is_plain_relu() {
             return None;
         }
         let conv = ConvRelu::new(self.convolution.clone(), self.bias && !self.without_bias);

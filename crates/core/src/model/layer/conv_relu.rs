@@ -3,8 +3,9 @@
 //! For ReLU'(0) = 0. Values and gradients are those of the layers one after another, to the rounding of sums that a matrix
 //! product may take in another order.
 
-use super::image::{Convolution, PooledConvolution, PooledGrads, Window, room, with_scratch};
-use super::{Grads, Kept, Pass, Stage};
+use super::image::{Convolution, PooledConvolution, PooledGrads, Scratch, Window, room, with_scratch};
+use super::images::{self, Outputs, Pulled};
+use super::{Grads, Kept, Pass, Stage, gate};
 use crate::numeric::wide;
 
 /// y = max(W ∗ x (+ b), 0).
@@ -35,12 +36,6 @@ impl ConvRelu {
     }
 }
 
-/// `value` where y = max(z, 0) let z pass, else 0. A NaN passes, so that it is seen.
-#[inline(always)]
-fn gate(y: f64, value: f64) -> f64 {
-    f64::from_bits(value.to_bits() & u64::from(!(y <= 0.0)).wrapping_neg())
-}
-
 impl Stage for ConvRelu {
     fn outputs(&self) -> usize {
         self.convolution.outputs()
@@ -48,34 +43,36 @@ impl Stage for ConvRelu {
 
     fn forward(&self, params: &[f64], x: &[f64], _n: usize, y: &mut [f64], _kept: &mut Kept) {
         let (c, (weight, bias)) = (&self.convolution, self.split(params));
-        with_scratch(|scratch| {
-            for (x, y) in x.chunks_exact(c.window.inputs()).zip(y.chunks_exact_mut(c.outputs())) {
-                c.forward(weight, bias, x, y, &mut scratch.columns);
-                wide(|| y.iter_mut().for_each(|y| *y = gate(*y, *y)));
-            }
+        let inputs = c.window.inputs();
+        let outputs = Outputs { first: 0, y, size: c.outputs(), winners: &mut [] };
+        images::forward(outputs, c.work(), &|k, y, _| {
+            let x = &x[k * inputs..][..inputs];
+            with_scratch(|scratch| c.forward(weight, bias, x, y, &mut scratch.columns));
+            wide(|| y.iter_mut().for_each(|y| *y = gate(*y, *y)));
         });
     }
 
-    fn pullback(&self, pass: Pass<'_>, dy: &[f64], grads: Grads<'_>, _kept: &mut Kept) {
+    fn pullback(&self, pass: Pass<'_>, dy: &[f64], grads: Grads<'_>, kept: &mut Kept) {
         let (c, (weight, _)) = (&self.convolution, self.split(pass.params));
-        let ((mut dweight, mut dbias), mut dx) = (self.split_mut(grads.params), grads.inputs);
         let (inputs, outputs) = (c.window.inputs(), c.outputs());
-        with_scratch(|scratch| {
-            for k in 0..pass.n {
-                let image = &pass.x[k * inputs..][..inputs];
-                let dz = room(&mut scratch.outputs, outputs);
-                let (y, dy) = (&pass.y[k * outputs..][..outputs], &dy[k * outputs..][..outputs]);
+        let into = Pulled { dparams: grads.params, dx: grads.inputs };
+        images::pullback(pass.n, 2 * c.work(), into, &mut kept.scratch, &|k, into| {
+            let (x, y) = (&pass.x[k * inputs..][..inputs], &pass.y[k * outputs..][..outputs]);
+            let (dweight, dbias) = self.split_mut(into.dparams);
+            with_scratch(|Scratch { columns, outputs: dz }| {
+                let dz = room(dz, outputs);
+                let dy = &dy[k * outputs..][..outputs];
                 wide(|| dz.iter_mut().zip(y).zip(dy).for_each(|((dz, y), dy)| *dz = gate(*y, *dy)));
-                if let Some(dweight) = dweight.as_deref_mut() {
-                    c.weight_gradient(image, dz, dweight, &mut scratch.columns);
+                if let Some(dweight) = dweight {
+                    c.weight_gradient(x, dz, dweight, columns);
                 }
-                if let Some(dbias) = dbias.as_deref_mut() {
+                if let Some(dbias) = dbias {
                     c.bias_gradient(dz, dbias);
                 }
-                if let Some(dx) = dx.as_deref_mut() {
-                    c.input_gradient(weight, dz, &mut dx[k * inputs..][..inputs], &mut scratch.columns);
+                if let Some(dx) = into.dx {
+                    c.input_gradient(weight, dz, dx, columns);
                 }
-            }
+            });
         });
     }
 }
@@ -102,28 +99,24 @@ impl Stage for ConvReluPool {
         let (weight, bias) = self.conv.split(params);
         let (inputs, outputs) = (self.conv.convolution.window.inputs(), self.outputs());
         kept.indices.resize(n * outputs, 0);
-        let winners = kept.indices.chunks_exact_mut(outputs);
-        with_scratch(|scratch| {
-            for ((x, y), winners) in x.chunks_exact(inputs).zip(y.chunks_exact_mut(outputs)).zip(winners) {
-                self.pooled.forward(weight, bias, x, y, winners, scratch);
-            }
+        let of = Outputs { first: 0, y, size: outputs, winners: &mut kept.indices };
+        images::forward(of, self.conv.convolution.work(), &|k, y, winners| {
+            let x = &x[k * inputs..][..inputs];
+            with_scratch(|scratch| self.pooled.forward(weight, bias, x, y, winners, scratch));
         });
     }
 
     fn pullback(&self, pass: Pass<'_>, dy: &[f64], grads: Grads<'_>, kept: &mut Kept) {
         let (weight, _) = self.conv.split(pass.params);
-        let ((mut dweight, mut dbias), mut dx) = (self.conv.split_mut(grads.params), grads.inputs);
-        let (inputs, outputs) = (self.conv.convolution.window.inputs(), self.outputs());
-        with_scratch(|scratch| {
-            for k in 0..pass.n {
-                let into = PooledGrads {
-                    weight: dweight.as_deref_mut(),
-                    bias: dbias.as_deref_mut(),
-                    image: dx.as_deref_mut().map(|dx| &mut dx[k * inputs..][..inputs]),
-                };
-                let (x, winners) = (&pass.x[k * inputs..][..inputs], &kept.indices[k * outputs..][..outputs]);
-                self.pooled.pullback(weight, x, winners, &dy[k * outputs..][..outputs], into, scratch);
-            }
+        let (c, outputs) = (&self.conv.convolution, self.outputs());
+        let (inputs, Kept { indices, scratch: sums, .. }) = (c.window.inputs(), kept);
+        let into = Pulled { dparams: grads.params, dx: grads.inputs };
+        images::pullback(pass.n, 2 * c.work(), into, sums, &|k, into| {
+            let (weights, bias) = self.conv.split_mut(into.dparams);
+            let into = PooledGrads { weight: weights, bias, image: into.dx };
+            let (x, winners) = (&pass.x[k * inputs..][..inputs], &indices[k * outputs..][..outputs]);
+            let dy = &dy[k * outputs..][..outputs];
+            with_scratch(|scratch| self.pooled.pullback(weight, x, winners, dy, into, scratch));
         });
     }
 

@@ -2,12 +2,17 @@
 //!
 //! Batches are rows, so Y = X Wᵀ; the pullback is dW += dYᵀ X, db += Σ dY, dX = dY W.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use std::any::Any;
+
+use faer::Accum;
 use serde::{Deserialize, Serialize};
 
 use super::affine::Affine;
-use super::{Building, Dual, Grads, Kept, Layer, LayerSpec, Param, Pass, Rise, Stage, Start, sizes};
+use super::dense_relu::DenseRelu;
+use super::product::product;
+use super::{
+    Activation, Building, Dual, Grads, Kept, Layer, LayerSpec, Param, Pass, Rise, Stage, Start, sizes,
+};
 use crate::Invalid;
 use crate::catalogue::Entry;
 use crate::cite::Cite;
@@ -173,23 +178,11 @@ impl Layer for DenseLayer {
         crate::matrix::singular_values(self.split(params).0, self.shape[0], self.inputs)
             .map_or(f64::INFINITY, |values| values.first().copied().unwrap_or(0.0))
     }
-}
 
-/// out (rows × cols) = or += op(a)·op(b), each given as (numbers, columns as stored, transposed); row-major,
-/// one thread: the order of a chunk's sums must not depend on how many threads there are.
-fn product(
-    out: &mut [f64],
-    cols: usize,
-    rows: usize,
-    accum: Accum,
-    a: (&[f64], usize, bool),
-    b: (&[f64], usize, bool),
-) {
-    let out = MatMut::from_row_major_slice_mut(&mut out[..rows * cols], rows, cols);
-    matmul(out, accum, oriented(a), oriented(b), 1.0, Par::Seq);
-}
-
-fn oriented((data, cols, transposed): (&[f64], usize, bool)) -> MatRef<'_, f64> {
-    let stored = MatRef::from_row_major_slice(data, data.len() / cols, cols);
-    if transposed { stored.transpose() } else { stored }
+    /// With ReLU after it, where ReLU'(0) = 0.
+    fn fuse(&self, after: &[Box<dyn Layer>]) -> Option<(Box<dyn Stage>, usize)> {
+        let next = after.first()?.as_ref() as &dyn Any;
+        let fits = !self.without_weight && next.downcast_ref::<Activation>()?.is_plain_relu();
+        fits.then(|| (Box::new(DenseRelu(self.clone())) as Box<dyn Stage>, 1))
+    }
 }

@@ -34,6 +34,11 @@ impl Activation {
         &self.function
     }
 
+    /// Whether it is max(z, 0) with the slope 0 at 0, which can be read off the outputs.
+    pub(in super::super) fn is_plain_relu(&self) -> bool {
+        matches!(self.function, Nonlinearity::Relu(_)) && self.at_kink == 0.0
+    }
+
     /// Weight of the right-hand slope at a kink.
     pub fn at_kink(&self) -> f64 {
         self.at_kink

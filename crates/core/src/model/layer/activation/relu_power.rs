@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::special::{gate, side};
+use super::super::gate;
+use super::special::side;
 use super::{Curve, Facts};
 use crate::Invalid;
 use crate::catalogue::Entry;

@@ -50,13 +50,6 @@ pub(super) fn normal_cdf(z: f64) -> f64 {
     0.5 * libm::erfc(-hi) + std::f64::consts::SQRT_2 * normal_density(z) * off
 }
 
-/// `value` where z > 0, else 0, by a mask: a branch here would mispredict every other time. A NaN passes through, so that
-/// it is seen.
-#[inline(always)]
-pub(super) fn gate(z: f64, value: f64) -> f64 {
-    f64::from_bits(value.to_bits() & u64::from(!(z <= 0.0)).wrapping_neg())
-}
-
 /// `right` for z > 0, `left` for z < 0, and between them at 0.
 #[inline(always)]
 pub(super) fn side(z: f64, left: f64, right: f64, at_kink: f64) -> f64 {

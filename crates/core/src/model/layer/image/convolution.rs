@@ -26,6 +26,11 @@ impl Convolution {
         self.window.channels / self.groups * self.window.taps()
     }
 
+    /// Multiplications and additions of one image.
+    pub(crate) fn work(&self) -> usize {
+        2 * self.outputs() * self.depth()
+    }
+
     /// Numbers in one output image.
     pub(crate) fn outputs(&self) -> usize {
         self.filters * self.window.pixels()
