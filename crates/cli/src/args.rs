@@ -111,6 +111,34 @@ Columns are interpolated linearly in ln(-ln L) between the looks on either side 
         #[arg(value_name = "KEY=VALUE")]
         overrides: Vec<String>,
     },
+    /// Look at weights made elsewhere: margins, KKT residuals, support, robustness, and what the loss had become.
+    #[command(after_help = "Examples:
+  latephase audit embedded:torch-digits.safetensors --model continue-torch
+  latephase audit net.safetensors --model '{ kind = \"mlp\", widths = [32] }' --data '{ kind = \"digits\", train = 1000 }'
+  latephase audit net.safetensors --model spec.toml --loss cross-entropy --out audit
+
+WEIGHTS is what safetensors.torch.save_file(model.state_dict(), path) writes: F64, F32, F16 or BF16, with the names of a
+torch.nn.Sequential. SPEC is inline TOML, a TOML file, a run directory or a recipe; of a whole spec the model, the data and the
+loss are taken. `init = { kind = \"file\", path = \"net.safetensors\" }` goes on from the same weights.")]
+    Audit(Audit),
+    /// Print the degree calculus of a model layer by layer.
+    #[command(after_help = "Examples:
+  latephase degree quickstart
+  latephase degree spec.toml model.bias=all --radius 1")]
+    Degree {
+        /// A spec file or a recipe's name.
+        #[arg(value_name = "SPEC|RECIPE")]
+        spec: String,
+        /// Changes to it.
+        #[arg(value_name = "KEY=VALUE")]
+        overrides: Vec<String>,
+        /// Bounds for inputs of norm up to this [default: the largest of the training set].
+        #[arg(long, value_name = "R")]
+        radius: Option<f64>,
+        /// One JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
     /// Run all of a recipe and hold it against the paper.
     #[command(after_help = "Examples:
   latephase recipe quickstart --quick
@@ -170,6 +198,34 @@ pub struct Stint {
     /// Seconds between checkpoints.
     #[arg(long, hide = true, default_value = "30", value_parser = seconds)]
     pub checkpoint_seconds: f64,
+}
+
+/// `audit`.
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// A safetensors file.
+    pub weights: String,
+    /// The model that they are of.
+    #[arg(long, value_name = "SPEC")]
+    pub model: String,
+    /// The training and test sets [default: those beside the model].
+    #[arg(long, value_name = "SPEC")]
+    pub data: Option<String>,
+    /// The loss [default: the one beside the model, else logistic for one output and cross-entropy for more].
+    #[arg(long, value_name = "SPEC")]
+    pub loss: Option<String>,
+    /// Examples of each set whose robustness is measured; 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub examples: usize,
+    /// Write report.html, audit.json and spec.toml into this new directory.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Move what stands in the directory aside, to DIR.old-1.
+    #[arg(long, requires = "out")]
+    pub force: bool,
+    /// One JSON object on standard output instead of text.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `recipe`.

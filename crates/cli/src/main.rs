@@ -1,9 +1,11 @@
 //! The command line of latephase: every command is a file here, and the work is done in the lab.
 
 mod args;
+mod audit;
 mod check_spec;
 mod cite;
 mod compare;
+mod degree;
 mod exit;
 mod init;
 mod input;
@@ -45,6 +47,8 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Init { file } => init::init(file.as_deref()),
         Command::Cite { what } => cite::cite(&what),
         Command::CheckSpec { spec, overrides } => check_spec::check_spec(&spec, &overrides),
+        Command::Audit(args) => audit::audit(&args),
+        Command::Degree { spec, overrides, radius, json } => degree::degree(&spec, &overrides, radius, json),
         Command::Recipe(args) => recipe::recipe(&args),
     }
 }

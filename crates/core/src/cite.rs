@@ -55,5 +55,8 @@ cites! {
     CHEN_2023 "chen-2023" "X. Chen et al. Symbolic Discovery of Optimization Algorithms. NeurIPS 2023, arXiv 2302.06675.";
     GUPTA_2018 "gupta-2018" "V. Gupta, T. Koren, Y. Singer. Shampoo: Preconditioned Stochastic Tensor Optimization. ICML 2018, arXiv 1802.09568.";
     JORDAN_2024 "jordan-2024" "K. Jordan et al. Muon: An Optimizer for Hidden Layers in Neural Networks. 2024, kellerjordan.github.io/posts/muon.";
+    MOOSAVI_2016 "moosavi-dezfooli-2016" "S.-M. Moosavi-Dezfooli, A. Fawzi, P. Frossard. DeepFool: A Simple and Accurate Method to Fool Deep Neural Networks. CVPR 2016, arXiv 1511.04599.";
+    CARLINI_WAGNER_2017 "carlini-wagner-2017" "N. Carlini, D. Wagner. Towards Evaluating the Robustness of Neural Networks. IEEE S&P 2017, arXiv 1608.04644.";
+    CROCE_HEIN_2020 "croce-hein-2020" "F. Croce, M. Hein. Minimally Distorted Adversarial Examples with a Fast Adaptive Boundary Attack. ICML 2020, arXiv 1907.02044.";
     LIU_2025 "liu-2025" "J. Liu et al. Muon is Scalable for LLM Training. 2025, arXiv 2502.16982.";
 }

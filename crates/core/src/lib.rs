@@ -20,6 +20,7 @@
 //! | [`descent::Descent`], [`pace::Pace`], [`Batches`] | where to go, how far, on which examples |
 //! | [`algorithm::Algorithm`] | from one iterate to the next: steps, a flow, or a bundle through kinks |
 //! | [`probe::Probe`], [`probe::Snapshot`] | what is measured at a look |
+//! | [`robust`] | how far an input must move to be called something else: an attack and a bound |
 //! | [`quadratic`] | the two small quadratic programmes behind the bundle and the KKT certificates |
 //! | [`catalogue!`], [`catalogue::Entry`] | the lists from which parsing, help and law tests come |
 //!
@@ -77,6 +78,7 @@ pub mod pace;
 pub mod probe;
 pub mod quadratic;
 pub mod rng;
+pub mod robust;
 
 pub use batches::{BatchStream, Batches};
 pub use data::{Data, Rows};

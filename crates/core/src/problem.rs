@@ -294,15 +294,7 @@ impl Problem {
     /// # Errors
     /// Only models that run foreign code fail.
     pub fn outputs(&self, theta: &[f64], x: Rows<'_>) -> Result<Vec<f64>, Breakdown> {
-        let (n, k) = (x.n(), self.model.outputs());
-        let chunk = chunk_rows(self.model.as_ref(), n);
-        let mut outputs = vec![0.0; n * k];
-        let mut tape = Tape::default();
-        for (c, out) in outputs.chunks_mut(chunk * k).enumerate() {
-            let rows = x.slice(c * chunk, (c * chunk + chunk).min(n));
-            self.model.forward(theta, rows, out, &mut tape)?;
-        }
-        Ok(outputs)
+        outputs(self.model.as_ref(), theta, x)
     }
 
     /// ∇ of one margin constraint at θ.
@@ -355,7 +347,20 @@ fn is_large(model: &dyn Model) -> bool {
     model.chunking() == Chunking::Cache && model.layout().dim() > LARGE
 }
 
-fn chunk_rows(model: &dyn Model, n: usize) -> usize {
+/// The outputs of a model, in chunks.
+pub(crate) fn outputs(model: &dyn Model, theta: &[f64], x: Rows<'_>) -> Result<Vec<f64>, Breakdown> {
+    let (n, k) = (x.n(), model.outputs());
+    let chunk = chunk_rows(model, n);
+    let mut outputs = vec![0.0; n * k];
+    let mut tape = Tape::default();
+    for (c, out) in outputs.chunks_mut(chunk * k).enumerate() {
+        let rows = x.slice(c * chunk, (c * chunk + chunk).min(n));
+        model.forward(theta, rows, out, &mut tape)?;
+    }
+    Ok(outputs)
+}
+
+pub(crate) fn chunk_rows(model: &dyn Model, n: usize) -> usize {
     match model.chunking() {
         Chunking::Whole => n,
         Chunking::Rows(rows) => rows.clamp(1, n),

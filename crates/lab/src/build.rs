@@ -11,6 +11,7 @@ use latephase_core::probe::Context;
 use latephase_core::{Invalid, Iterate, Problem, numeric, rng};
 use sha2::{Digest, Sha256};
 
+use crate::embedded;
 use crate::error::Error;
 use crate::run::{Phase, Run};
 use crate::source::{FileHash, Loaded, Lookup, Truth};
@@ -53,7 +54,13 @@ pub fn build(spec: &Spec, lookup: &Lookup) -> Result<Built, Error> {
     if init.kind == Scheme::File {
         let name = init.path.as_deref().unwrap_or_default();
         let (bytes, hash) = read_file(name, lookup)?;
-        stored = tensors::read_theta(&bytes, model.stored()).map_err(|text| Error::spec(name, text))?;
+        stored = tensors::read_theta(&bytes, model.stored()).map_err(|text| {
+            let shape = train.shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+            let (dim, classes) = (train.dim(), train.classes.len());
+            Error::content(format!(
+                "{name}: {text}; the data have inputs of {shape} = {dim} numbers, and {classes} classes"
+            ))
+        })?;
         numeric::scale(init.alpha.unwrap_or(1.0), &mut stored);
         files.push(hash);
     }
@@ -118,8 +125,13 @@ pub fn build(spec: &Spec, lookup: &Lookup) -> Result<Built, Error> {
     Ok(Built { run, columns, files, truth, credit })
 }
 
-/// Reads a file looked up in the working directory, then under the data directory.
+/// Reads a file of weights: one that is part of the program, or looked up in the working directory, then under the data
+/// directory.
 fn read_file(name: &str, lookup: &Lookup) -> Result<(Vec<u8>, FileHash), Error> {
+    if let Some(found) = embedded::find(name) {
+        let bytes = found.map_err(|text| Error::spec("model.init.path", text))?;
+        return Ok((bytes.to_vec(), FileHash { path: name.to_owned(), sha256: sha256_hex(bytes) }));
+    }
     let places = std::iter::once(lookup.working_dir.join(name))
         .chain(lookup.data_dir.iter().map(|dir| dir.join(name)))
         .collect::<Vec<_>>();

@@ -6,10 +6,12 @@
 //! `recipes/` and one line in [`recipe`].
 #![deny(missing_docs)]
 
+pub mod audit;
 pub mod bands;
 pub mod build;
 pub mod cadence;
 pub mod compare;
+pub mod embedded;
 pub mod error;
 pub mod expect;
 pub mod findings;

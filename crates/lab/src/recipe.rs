@@ -77,6 +77,7 @@ recipes! {
     "linear-margin",
     "steepest-linear",
     "rings",
+    "continue-torch",
     "mnist-3-6",
     "honesty/relu",
     "honesty/relu-squared",

@@ -29,7 +29,7 @@ mod resolved;
 
 use latephase_core::loss::AnyLoss;
 use latephase_core::model::AnyModel;
-use latephase_core::probe::AnyProbe;
+use latephase_core::probe::{AnyProbe, ON_REQUEST};
 use serde::{Deserialize, Serialize};
 
 use crate::cadence::Cadence;
@@ -70,7 +70,7 @@ pub struct Spec {
     /// Which θ are kept.
     #[serde(default)]
     pub keep: Keep,
-    /// What is measured at a look; everything by default.
+    /// What is measured at a look; by default everything but what is [on request](ON_REQUEST).
     #[serde(default = "every_probe")]
     pub probes: Vec<AnyProbe>,
     /// Where the settings were written, for messages.
@@ -88,5 +88,6 @@ pub struct Keep {
 }
 
 fn every_probe() -> Vec<AnyProbe> {
-    AnyProbe::NAMES.iter().map(|name| AnyProbe::example(name)).collect()
+    let cheap = AnyProbe::NAMES.iter().filter(|name| !ON_REQUEST.contains(name));
+    cheap.map(|name| AnyProbe::example(name)).collect()
 }

@@ -168,6 +168,12 @@ impl Model for DiagonalNet {
         parts.iter().map(|part| if *part == Part::Trained { own } else { 0.0 }).collect()
     }
 
+    fn lipschitz(&self, theta: &[f64]) -> f64 {
+        let (u, v) = theta.split_at(self.dim);
+        let w = u.iter().zip(v).map(|(u, v)| u.powi(self.depth) - v.powi(self.depth));
+        numeric::norm(&w.collect::<Vec<f64>>())
+    }
+
     fn row_size(&self) -> usize {
         self.dim + 1
     }

@@ -209,6 +209,10 @@ impl Model for Frozen {
         self.whole.lipschitz(&self.export(theta))
     }
 
+    fn lipschitz_along(&self, theta: &[f64], covectors: &[Vec<f64>]) -> Vec<f64> {
+        self.whole.lipschitz_along(&self.export(theta), covectors)
+    }
+
     fn row_size(&self) -> usize {
         self.whole.row_size()
     }

@@ -191,6 +191,12 @@ pub trait Model: Send + Sync + Debug {
     fn lipschitz(&self, _theta: &[f64]) -> f64 {
         f64::INFINITY
     }
+    /// For covectors c of the outputs, bounds of |⟨c, f(θ; x) − f(θ; x′)⟩|/‖x − x′‖₂, never above ‖c‖₂ times
+    /// [`lipschitz`](Model::lipschitz); ∞ where none is known.
+    fn lipschitz_along(&self, theta: &[f64], covectors: &[Vec<f64>]) -> Vec<f64> {
+        let whole = self.lipschitz(theta);
+        covectors.iter().map(|c| crate::numeric::norm(c) * whole).collect()
+    }
     /// Quantities that the gradient flow conserves, relative to ‖θ‖²; empty where none are known.
     fn conserved(&self, _theta: &[f64]) -> Vec<f64> {
         Vec::new()

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::calculus::{Line, Part, Piece};
 use super::layer::{
-    Activation, AnyLayer, Building, Chain, DenseLayer, Dual, Grads, Kink, Kinks, Layer, LayerSpec, Param,
-    Pass, Rise, Stage,
+    Activation, AnyLayer, Building, Chain, DenseLayer, Dual, Grads, Kept, Kink, Kinks, Layer, LayerSpec,
+    Param, Pass, Rise, Stage,
 };
 use super::{Architecture, Init, Model, Tape, frozen};
 use crate::catalogue::Entry;
@@ -228,6 +228,34 @@ impl Model for Network {
 
     fn lipschitz(&self, theta: &[f64]) -> f64 {
         self.chain.lipschitz(theta)
+    }
+
+    /// The affine layers at the end, as one, make a covector of the layers below of each: the last layer of differences
+    /// of logits counts as the length of a difference of two rows of W.
+    fn lipschitz_along(&self, theta: &[f64], covectors: &[Vec<f64>]) -> Vec<f64> {
+        let (n, layers) = (covectors.len(), self.chain.layers());
+        let mut top = layers.len();
+        let mut back: Vec<f64> = covectors.iter().flatten().copied().collect();
+        while top > 0 && layers[top - 1].is_affine() {
+            top -= 1;
+            let (layer, params) = (&layers[top], self.chain.params_of(theta, top));
+            let below = top.checked_sub(1).map_or(self.inputs(), |k| layers[k].outputs());
+            let x = vec![0.0; n * below];
+            let (mut y, mut dx, mut kept) =
+                (vec![0.0; n * layer.outputs()], vec![0.0; n * below], Kept::default());
+            layer.forward(params, &x, n, &mut y, &mut kept);
+            let grads = Grads { params: None, inputs: Some(&mut dx) };
+            layer.pullback(Pass { params, x: &x, y: &y, n }, &back, grads, &mut kept);
+            back = dx;
+        }
+        let below = |k: usize| layers[k].lipschitz(self.chain.params_of(theta, k));
+        let below: f64 = (0..top).map(below).product();
+        let width = (back.len() / n.max(1)).max(1);
+        // Nothing is known of 0·∞.
+        back.chunks(width)
+            .map(|c| numeric::norm(c) * below)
+            .map(|l| if l.is_nan() { f64::INFINITY } else { l })
+            .collect()
     }
 
     fn row_size(&self) -> usize {

@@ -133,6 +133,12 @@ impl Scale {
 
 /// The best non-negative multipliers for these constraints: ε, δ and their number.
 pub(super) fn fit(theta: &[f64], near: &Near, scale: &Scale) -> (f64, f64, usize) {
+    let (epsilon, delta, lambda) = multipliers(theta, near, scale);
+    (epsilon, delta, lambda.len())
+}
+
+/// ε, δ and the multipliers themselves.
+fn multipliers(theta: &[f64], near: &Near, scale: &Scale) -> (f64, f64, Vec<f64>) {
     let Scale { q_min, degree, .. } = *scale;
     let shrink = q_min.powf(1.0 / degree - 1.0);
     let theta: Vec<f64> = theta.iter().map(|t| t / q_min.powf(1.0 / degree)).collect();
@@ -147,7 +153,34 @@ pub(super) fn fit(theta: &[f64], near: &Near, scale: &Scale) -> (f64, f64, usize
         axpy(-lambda * shrink, gradient, &mut residual);
     }
     let slack = near.constraints.iter().zip(fit.lambda).map(|(c, l)| l * (c.value / q_min - 1.0));
-    (norm(&residual), slack.fold(0.0, f64::max), k)
+    (norm(&residual), slack.fold(0.0, f64::max), fit.lambda.to_vec())
+}
+
+/// The constraints that explain θ best: the near-support set with the multipliers of the fit.
+#[derive(Clone, Debug)]
+pub struct Support {
+    /// The constraints.
+    pub constraints: Vec<Constraint>,
+    /// Their best non-negative multipliers, at θ̃ = θ/q_min^{1/L}; Σ λ = ‖θ̃‖²/L at a KKT point.
+    pub lambda: Vec<f64>,
+    /// ‖θ̃ − Σ λ h̃‖.
+    pub epsilon: f64,
+    /// max λ (q/q_min − 1).
+    pub delta: f64,
+}
+
+impl Support {
+    /// The best multipliers over the constraints within `within`·q_min of q_min, at most the `most` nearest. None before the
+    /// data are separated, and where a foreign model fails.
+    pub fn of(at: &Snapshot<'_>, degree: f64, within: f64, most: usize) -> Option<Support> {
+        let scale = Scale { rho: at.rho, q_min: at.q_min(), degree };
+        if !(scale.q_min > 0.0) {
+            return None;
+        }
+        let near = at.near(within, most)?;
+        let (epsilon, delta, lambda) = multipliers(at.theta, &near, &scale);
+        Some(Support { constraints: near.constraints.clone(), lambda, epsilon, delta })
+    }
 }
 
 impl Entry for Kkt {

@@ -19,6 +19,7 @@ mod layers;
 mod margin;
 mod near;
 mod near_homogeneous;
+mod robustness;
 mod sgd;
 
 pub use accuracy::Accuracy;
@@ -26,10 +27,11 @@ pub use alignment::Alignment;
 pub use balance::Balance;
 pub use direction::DirectionProbe;
 pub use geometry::Geometry;
-pub use kkt::Kkt;
+pub use kkt::{Kkt, Support};
 pub use layers::Layers;
 pub use margin::Margin;
 pub use near_homogeneous::NearHomogeneous;
+pub use robustness::Robustness;
 pub use sgd::Sgd;
 
 /// What a probe knows before the first step.
@@ -196,8 +198,12 @@ crate::catalogue! {
         "sgd" => Sgd,
         "near" => NearHomogeneous,
         "layers" => Layers,
+        "robustness" => Robustness,
     }
 }
+
+/// The probes that a spec has to ask for, because their looks cost many evaluations.
+pub const ON_REQUEST: &[&str] = &["robustness"];
 
 /// The order of homogeneity, or the reason why a probe cannot be used.
 fn needs_degree(probe: &str, problem: &Problem) -> Result<f64, Invalid> {

@@ -77,6 +77,17 @@ const PANELS = [
     caption: 'The late phase begins when every training example is right. The theory here promises nothing about test accuracy.',
   },
   {
+    id: 'robustness', title: 'Robustness',
+    views: [
+      ['radius, log', [/^robust_(radius|lower)/], 'ℓ2 radius', true],
+      ['robust accuracy', [/^robust_(train|test)_/], 'share', false],
+      ['radius', [/^robust_(radius|lower)/], 'ℓ2 radius', false],
+    ],
+    caption: 'How far inputs must move to be called something else: robust_radius from above (the shortest move found), robust_lower from '
+      + 'below (margin over the Lipschitz bound of the layers); robust_test_0.3 is the share whose radius found exceeds 0.3. A larger '
+      + 'normalised margin raises the lower bound (Lyu & Li 2020, section 1); whether the radii follow is what this panel shows.',
+  },
+  {
     id: 'balance', title: 'Balance of layers',
     views: [
       ['linear', [/^balance/], '', false],

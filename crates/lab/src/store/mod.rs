@@ -20,6 +20,7 @@ use latephase_core::probe::Row;
 use crate::error::Error;
 
 pub mod tensors;
+mod weights;
 
 /// How many checkpoints are kept.
 const KEPT: usize = 2;

@@ -6,6 +6,8 @@ use latephase_core::{Array, Layout, State};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
+pub use super::weights::read_theta;
+
 /// What is wrong with a file of arrays.
 pub type Complaint = String;
 
@@ -113,48 +115,4 @@ fn frozen_of(meta: &str) -> Vec<String> {
 pub fn frozen(bytes: &[u8]) -> Result<Vec<String>, Complaint> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
     Ok(header.metadata().as_ref().and_then(|m| m.get(KEY)).map_or(Vec::new(), |meta| frozen_of(meta)))
-}
-
-/// Reads θ for a layout: every block must be there under its name and in its shape, as F64 or F32.
-///
-/// # Errors
-/// A block that is missing, of another shape or type, or holds numbers that are not finite; blocks that the model
-/// does not have.
-pub fn read_theta(bytes: &[u8], layout: &Layout) -> Result<Vec<f64>, Complaint> {
-    let tensors = SafeTensors::deserialize(bytes).map_err(|e| format!("no safetensors file: {e}"))?;
-    let mut theta = vec![0.0; layout.dim()];
-    let names = || layout.blocks().iter().map(|b| format!("`{}`", b.name)).collect::<Vec<_>>().join(", ");
-    for block in layout.blocks() {
-        let view = tensors.tensor(&block.name).map_err(|_| {
-            let there: Vec<_> = tensors.names().into_iter().map(|n| format!("`{n}`")).collect();
-            format!("block `{}` is missing; the file holds {}", block.name, there.join(", "))
-        })?;
-        if view.shape() != block.shape {
-            return Err(format!(
-                "block `{}` has shape {:?}; the model has {:?}",
-                block.name,
-                view.shape(),
-                block.shape
-            ));
-        }
-        let values: Vec<f64> = match view.dtype() {
-            Dtype::F64 => {
-                let words = view.data().chunks_exact(8);
-                words.map(|w| f64::from_le_bytes(w.try_into().unwrap_or_default())).collect()
-            }
-            Dtype::F32 => {
-                let words = view.data().chunks_exact(4);
-                words.map(|w| f64::from(f32::from_le_bytes(w.try_into().unwrap_or_default()))).collect()
-            }
-            other => return Err(format!("block `{}` is of type {other:?}; expected F64 or F32", block.name)),
-        };
-        if let Some(k) = values.iter().position(|v| !v.is_finite()) {
-            return Err(format!("block `{}` holds {} at entry {k}", block.name, values[k]));
-        }
-        block.of_mut(&mut theta).copy_from_slice(&values);
-    }
-    if let Some(extra) = tensors.names().into_iter().find(|n| layout.blocks().iter().all(|b| b.name != *n)) {
-        return Err(format!("block `{extra}` is not in the model, which has {}", names()));
-    }
-    Ok(theta)
 }

@@ -88,6 +88,10 @@ impl Layer for AvgPoolLayer {
         }
     }
 
+    fn is_affine(&self) -> bool {
+        true
+    }
+
     fn lipschitz(&self, _params: &[f64]) -> f64 {
         self.norm()
     }

@@ -137,6 +137,10 @@ impl Layer for BiasLayer {
         }
     }
 
+    fn is_affine(&self) -> bool {
+        true
+    }
+
     fn lipschitz(&self, _params: &[f64]) -> f64 {
         if self.without_input { 0.0 } else { 1.0 }
     }

@@ -235,6 +235,10 @@ impl Layer for Chain {
         found.layer = name;
     }
 
+    fn is_affine(&self) -> bool {
+        self.layers.iter().all(|l| l.is_affine())
+    }
+
     fn lipschitz(&self, params: &[f64]) -> f64 {
         let own = |k: usize| self.layers[k].lipschitz(self.params_of(params, k));
         (0..self.layers.len()).map(own).product()

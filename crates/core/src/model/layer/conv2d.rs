@@ -216,6 +216,10 @@ impl Layer for ConvLayer {
     }
 
     /// √coverage·σ_max of the weights as a matrix out × in·kh·kw, the largest of any group.
+    fn is_affine(&self) -> bool {
+        true
+    }
+
     fn lipschitz(&self, params: &[f64]) -> f64 {
         if self.without_weight {
             return 0.0;

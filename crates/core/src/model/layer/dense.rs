@@ -179,6 +179,10 @@ impl Layer for DenseLayer {
             .map_or(f64::INFINITY, |values| values.first().copied().unwrap_or(0.0))
     }
 
+    fn is_affine(&self) -> bool {
+        true
+    }
+
     /// With ReLU after it, where ReLU'(0) = 0.
     fn fuse(&self, after: &[Box<dyn Layer>]) -> Option<(Box<dyn Stage>, usize)> {
         let next = after.first()?.as_ref() as &dyn Any;

@@ -68,6 +68,10 @@ impl Layer for FlattenLayer {
         }
     }
 
+    fn is_affine(&self) -> bool {
+        true
+    }
+
     fn lipschitz(&self, _params: &[f64]) -> f64 {
         1.0
     }

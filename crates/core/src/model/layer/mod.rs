@@ -167,6 +167,10 @@ pub trait Layer: Stage + Any {
     fn lipschitz(&self, _params: &[f64]) -> f64 {
         f64::INFINITY
     }
+    /// Whether outputs are affine in inputs, so that the pullback to the inputs is the same everywhere.
+    fn is_affine(&self) -> bool {
+        false
+    }
     /// This layer and the first of those `after` it as one faster stage, with how many of those it takes in. Its
     /// parameters are the layers', one after the other.
     fn fuse(&self, _after: &[Box<dyn Layer>]) -> Option<(Box<dyn Stage>, usize)> {

@@ -132,6 +132,10 @@ impl Layer for ScaleLayer {
         });
     }
 
+    fn is_affine(&self) -> bool {
+        true
+    }
+
     fn lipschitz(&self, params: &[f64]) -> f64 {
         params.iter().fold(0.0, |m, g| g.abs().max(m))
     }
