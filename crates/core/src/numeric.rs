@@ -3,6 +3,8 @@
 //! A loss is a number [`Scaled`]: e^{shift}·sum. Nothing here ever forms the number itself, so 1e-100000 is met
 //! with the same relative accuracy as 1.
 
+use rayon::prelude::*;
+
 /// A positive number e^{shift}·sum, with `sum` of moderate size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scaled {
@@ -86,13 +88,41 @@ pub fn exact_difference(a: f64, b: f64) -> (f64, f64) {
     (hi, (a - (hi - back)) + (-b - back))
 }
 
-/// ⟨a, b⟩, summed in eight interleaved lanes: a fixed order that vectorises.
+/// ⟨a, b⟩, summed in eight interleaved lanes, long vectors in parts: a fixed order that vectorises.
 ///
 /// # Panics
 /// When the lengths differ.
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len(), "dot of vectors of different lengths");
-    wide(|| dot_lanes(a, b))
+    let part = |(a, b): (&[f64], &[f64])| wide(|| dot_lanes(a, b));
+    if a.len() <= PART {
+        return part((a, b));
+    }
+    let sums: Vec<f64> = if rayon::current_num_threads() > 1 {
+        a.par_chunks(PART).zip(b.par_chunks(PART)).map(part).collect()
+    } else {
+        a.chunks(PART).zip(b.chunks(PART)).map(part).collect()
+    };
+    sums.iter().sum()
+}
+
+/// Numbers in a part of a long vector: half a megabyte, some ten microseconds of a thread.
+const PART: usize = 65_536;
+
+/// Writes `to` entry by entry from other vectors, part by part where that is worth several threads. `each` sees the same
+/// part of every vector.
+pub(crate) fn in_parts<const N: usize>(
+    to: &mut [f64],
+    from: [&[f64]; N],
+    each: impl Fn(&mut [f64], [&[f64]; N]) + Sync,
+) {
+    if to.len() <= PART || rayon::current_num_threads() == 1 {
+        return each(to, from);
+    }
+    to.par_chunks_mut(PART).enumerate().for_each(|(k, to)| {
+        let from = from.map(|x| &x[k * PART..][..to.len()]);
+        each(to, from);
+    });
 }
 
 /// Runs element-wise `work` compiled for the widest vectors of the machine at hand. The order of its sums stays the
@@ -105,18 +135,23 @@ pub(crate) fn wide<T>(work: impl FnOnce() -> T) -> T {
 /// Whether every entry is finite.
 pub fn all_finite(v: &[f64]) -> bool {
     // 0·x is 0 for a finite x and NaN otherwise: a sum without branches.
-    let sum = wide(|| {
-        let mut lanes = [0.0; 8];
-        let chunks = v.chunks_exact(8);
-        let rest: f64 = chunks.remainder().iter().map(|x| x * 0.0).sum();
-        for x in chunks {
-            for k in 0..8 {
-                lanes[k] += x[k] * 0.0;
+    let is_finite = |v: &[f64]| {
+        wide(|| {
+            let mut lanes = [0.0; 8];
+            let chunks = v.chunks_exact(8);
+            let rest: f64 = chunks.remainder().iter().map(|x| x * 0.0).sum();
+            for x in chunks {
+                for k in 0..8 {
+                    lanes[k] += x[k] * 0.0;
+                }
             }
-        }
-        lanes.iter().sum::<f64>() + rest
-    });
-    sum == 0.0
+            lanes.iter().sum::<f64>() + rest == 0.0
+        })
+    };
+    if v.len() <= PART || rayon::current_num_threads() == 1 {
+        return is_finite(v);
+    }
+    v.par_chunks(PART).all(is_finite)
 }
 
 #[inline(always)]
@@ -149,19 +184,21 @@ pub fn norm(a: &[f64]) -> f64 {
 /// y += c·x.
 pub fn axpy(c: f64, x: &[f64], y: &mut [f64]) {
     assert_eq!(x.len(), y.len(), "axpy of vectors of different lengths");
-    wide(|| y.iter_mut().zip(x).for_each(|(y, x)| *y += c * x));
+    in_parts(y, [x], |y, [x]| wide(|| y.iter_mut().zip(x).for_each(|(y, x)| *y += c * x)));
 }
 
 /// to = x + c·d.
 pub fn shifted(x: &[f64], c: f64, d: &[f64], to: &mut [f64]) {
     assert!(x.len() == d.len() && x.len() == to.len(), "a shift of vectors of different lengths");
-    wide(|| to.iter_mut().zip(x).zip(d).for_each(|((to, x), d)| *to = x + c * d));
+    in_parts(to, [x, d], |to, [x, d]| {
+        wide(|| to.iter_mut().zip(x).zip(d).for_each(|((to, x), d)| *to = x + c * d));
+    });
 }
 
 /// y *= c.
 pub fn scale(c: f64, y: &mut [f64]) {
     if c != 1.0 {
-        wide(|| y.iter_mut().for_each(|y| *y *= c));
+        in_parts(y, [], |y, []| wide(|| y.iter_mut().for_each(|y| *y *= c)));
     }
 }
 

@@ -161,7 +161,7 @@ impl Problem {
         let spare = self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
         match spare.filter(|memory| memory.len() == dim) {
             Some(mut memory) => {
-                memory.fill(0.0);
+                crate::numeric::in_parts(&mut memory, [], |memory, []| memory.fill(0.0));
                 memory
             }
             None => vec![0.0; dim],

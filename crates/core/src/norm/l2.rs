@@ -8,7 +8,7 @@ use super::Norm;
 use crate::Layout;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, LYU_LI_2020};
-use crate::numeric::{norm, scaled_distance, wide};
+use crate::numeric::{in_parts, norm, scaled_distance, wide};
 
 /// ‖v‖₂ over all blocks together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ impl Norm for L2 {
         if dual == 0.0 {
             d.fill(0.0);
         } else {
-            wide(|| d.iter_mut().zip(g).for_each(|(d, g)| *d = g / dual));
+            in_parts(d, [g], |d, [g]| wide(|| d.iter_mut().zip(g).for_each(|(d, g)| *d = g / dual)));
         }
         dual
     }

@@ -4,7 +4,7 @@
 
 use super::dense::DenseLayer;
 use super::{Grads, Kept, Pass, Stage, gate};
-use crate::numeric::wide;
+use crate::numeric::{in_parts, wide};
 
 /// y = max(W x (+ b), 0).
 #[derive(Clone, Debug)]
@@ -17,13 +17,15 @@ impl Stage for DenseRelu {
 
     fn forward(&self, params: &[f64], x: &[f64], n: usize, y: &mut [f64], kept: &mut Kept) {
         self.0.forward(params, x, n, y, kept);
-        wide(|| y.iter_mut().for_each(|y| *y = gate(*y, *y)));
+        in_parts(y, [], |y, []| wide(|| y.iter_mut().for_each(|y| *y = gate(*y, *y))));
     }
 
     fn pullback(&self, pass: Pass<'_>, dy: &[f64], grads: Grads<'_>, kept: &mut Kept) {
         let mut dz = std::mem::take(&mut kept.scratch);
         dz.resize(dy.len(), 0.0);
-        wide(|| dz.iter_mut().zip(pass.y).zip(dy).for_each(|((dz, y), dy)| *dz = gate(*y, *dy)));
+        in_parts(&mut dz, [pass.y, dy], |dz, [y, dy]| {
+            wide(|| dz.iter_mut().zip(y).zip(dy).for_each(|((dz, y), dy)| *dz = gate(*y, *dy)));
+        });
         self.0.pullback(pass, &dz, grads, kept);
         kept.scratch = dz;
     }

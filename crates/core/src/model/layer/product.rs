@@ -8,9 +8,10 @@ use faer::{Accum, MatMut, MatRef, Par};
 
 /// Multiplications and additions of a block that is not worth a cut: a third of a millisecond.
 const GRAIN: usize = 16_000_000;
-/// Columns of a block: a multiple of the widest tile of the kernels (48 numbers of AVX-512, 12 of AVX2), and few enough for the
-/// packed part of `b` to stay in the second-level cache.
-const COLUMNS: usize = 192;
+/// Most columns of a block: so few that the packed part of `b` stays in the second-level cache.
+const COLUMNS: usize = 255;
+/// Columns are cut at multiples of two vectors of AVX-512: nearly equal halves, and no narrow tile at the end of one.
+const CUT: usize = 16;
 
 /// out (rows × cols) = or += op(a)·op(b), each given as (numbers, columns as stored, transposed).
 pub(super) fn product(
@@ -30,8 +31,7 @@ fn in_blocks(out: MatMut<'_, f64>, accum: Accum, a: MatRef<'_, f64>, b: MatRef<'
     if 2 * out.nrows() * cols * a.ncols() <= GRAIN || cols <= COLUMNS {
         return matmul(out, accum, a, b, 1.0, Par::Seq);
     }
-    // The largest multiple below the width, where half of it rounds up beyond.
-    let half = (cols / 2).next_multiple_of(COLUMNS).min((cols - 1) / COLUMNS * COLUMNS);
+    let half = (cols / 2).next_multiple_of(CUT);
     let ((left, right), (b_left, b_right)) = (out.split_at_col_mut(half), b.split_at_col(half));
     both(|| in_blocks(left, accum, a, b_left), || in_blocks(right, accum, a, b_right));
 }
