@@ -6,7 +6,7 @@ use latephase_core::catalogue::Listed;
 use latephase_core::descent::AnyDescent;
 use latephase_core::loss::AnyLoss;
 use latephase_core::model::AnyModel;
-use latephase_core::model::layer::Nonlinearity;
+use latephase_core::model::layer::{AnyLayer, Nonlinearity};
 use latephase_core::norm::AnyNorm;
 use latephase_core::pace::AnyPace;
 use latephase_core::probe::AnyProbe;
@@ -24,6 +24,7 @@ pub enum Kind {
     /// From inputs and θ to outputs.
     Models,
     /// Between the layers of a model.
+    Layers,
     Activations,
     /// Where θ₀ comes from.
     Initialisations,
@@ -58,8 +59,9 @@ const BATCHES: [(&str, &str, &str); 3] = [
     ("shuffle", "without replacement, a new order every epoch", "size = 32"),
     ("fresh", "a subset drawn anew and independently at every step", "size = 32"),
 ];
-const INITIALISATIONS: [(&str, &str, &str); 6] = [
+const INITIALISATIONS: [(&str, &str, &str); 7] = [
     ("he", "normal with variance 2/fan_in", "alpha = 0.1"),
+    ("he-truncated", "the same, cut off at two standard deviations", ""),
     ("lecun", "normal with variance 1/fan_in", ""),
     ("uniform", "uniform on +-1/sqrt(fan_in)", "outer = { kind = \"normal\", std = 0.01 }"),
     ("uniform-fan", "uniform on +-1/fan, fan_in or fan_out", "alpha = 0.01\nfan = \"out\""),
@@ -120,6 +122,7 @@ fn lines(kind: Kind) -> Vec<Line> {
             Source::LIST.iter().map(line).collect()
         }
         Kind::Models => listed("model", AnyModel::LIST),
+        Kind::Layers => listed("layers", AnyLayer::MAPS),
         Kind::Activations => listed("activation", Nonlinearity::LIST),
         Kind::Initialisations => fixed("init", &INITIALISATIONS),
         Kind::Batches => fixed("batch", &BATCHES),
@@ -148,14 +151,18 @@ fn listed(key: &str, list: &'static [Listed]) -> Vec<Line> {
     list.iter().map(line).collect()
 }
 
-/// `key = "name"`, or with settings `key = { kind = "name", … }`; a probe is one of a list.
+/// `key = "name"`, or with settings `key = { kind = "name", … }`; a probe or a layer is one of a list.
 fn written(key: &str, name: &str, body: &str) -> String {
     let settings: Vec<&str> = body.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
     let value = match settings.is_empty() {
         true => format!("\"{name}\""),
         false => format!("{{ kind = \"{name}\", {} }}", settings.join(", ")),
     };
-    if key == "probes" { format!("{key} = [{value}]") } else { format!("{key} = {value}") }
+    if ["probes", "layers"].contains(&key) {
+        format!("{key} = [{value}]")
+    } else {
+        format!("{key} = {value}")
+    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ fn every_kind_can_be_listed() {
         ("probes", "margin"),
         ("data", "digits"),
         ("recipes", "quickstart"),
+        ("layers", "conv2d"),
         ("activations", "relu"),
         ("initialisations", "he"),
     ] {

@@ -90,6 +90,7 @@ recipes! {
     "schechtman-schreuder-2025/constant-step-sgd",
     "lyu-li-2020/mnist-cnn",
     "lyu-li-2020/mnist-cnn-bias",
+    "lyu-li-2020/robustness",
     "cai-2025/two-layer",
     "cai-2025/resnet",
     "ji-telgarsky-2020/alignment",
