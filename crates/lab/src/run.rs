@@ -175,8 +175,11 @@ impl Run {
         let clocks = self.at.clocks.clone();
         let algorithm = &self.phases[self.phase].algorithm;
         let fresh = clocks.epoch != self.status.epoch || self.status.ln_loss.is_nan();
-        if algorithm.is_full_batch() || fresh {
+        if algorithm.is_full_batch() {
+            // The next step takes the gradient anyway.
             self.status.ln_loss = self.at.eval(&self.problem, &RowSet::Full)?.ln_loss;
+        } else if fresh {
+            self.status.ln_loss = self.at.ln_loss(&self.problem)?;
         }
         self.status.step = clocks.step;
         self.status.epoch = clocks.epoch;
