@@ -170,3 +170,15 @@ fn no_two_inputs_beat_the_lipschitz_bound() {
         }
     }
 }
+
+#[test]
+fn what_the_homogenization_drops_is_listed_once() {
+    let text = "kind = 'network'\nlayers = ['flatten', { kind = 'residual', body = [{ kind = 'dense', width = 3, bias = true },
+        'gelu', { kind = 'dense', bias = true }] }, { kind = 'dense', bias = true }]";
+    let any: AnyModel = toml::from_str(text).unwrap();
+    let model = any.build().assemble(&[2, 3, 4], 1).unwrap();
+    let lines = model.calculus(1.0);
+    let dropped: Vec<&str> = lines.iter().flat_map(|line| &line.dropped).map(String::as_str).collect();
+    let expected = ["the curvature of gelu 3", "1.body.2.bias", "1.shortcut, which has degree 0", "2.bias"];
+    assert_eq!(dropped, expected);
+}

@@ -236,6 +236,7 @@ impl Layer for Branches {
         };
         let (mut blocks, mut lines, mut dropped, mut limits) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut left_out = Vec::new();
         let (mut own_degree, mut input_degree) = (None, None);
         let merge = |so_far: Option<f64>, next: f64| match so_far {
             None => next,
@@ -253,7 +254,7 @@ impl Layer for Branches {
                 input_degree = Some(merge(input_degree, rise.input_degree));
                 dropped.extend(rise.dropped);
             } else {
-                dropped.push(format!("{full}, which has degree {}", rise.piece.order));
+                left_out.push(format!("{full}, which has degree {}", rise.piece.order));
             }
             let limit: Box<dyn std::any::Any> = rise.limit;
             limits.push(*limit.downcast::<Chain>().expect("the limit of a chain is a chain"));
@@ -267,12 +268,9 @@ impl Layer for Branches {
             input_degree,
             degree: piece.degree(),
             blocks: Vec::new(),
-            dropped: dropped
-                .iter()
-                .filter(|d| names.iter().any(|n| d.starts_with(n.as_str())))
-                .cloned()
-                .collect(),
+            dropped: left_out.clone(),
         });
+        dropped.extend(left_out);
         let branches = self.branches.iter().map(|(n, _)| n.clone()).zip(limits).collect();
         let without = self.without.iter().zip(&kept).map(|(without, kept)| *without || !kept).collect();
         let limit = Box::new(Branches::joined(branches, self.join, self.shape.clone(), without));
