@@ -202,8 +202,8 @@ crate::catalogue! {
     }
 }
 
-/// The probes that a spec has to ask for, because their looks cost many evaluations.
-pub const ON_REQUEST: &[&str] = &["robustness"];
+/// The probes that a spec has to ask for, because their looks cost many evaluations or decompositions.
+pub const ON_REQUEST: &[&str] = &["robustness", "near", "layers"];
 
 /// The order of homogeneity, or the reason why a probe cannot be used.
 fn needs_degree(probe: &str, problem: &Problem) -> Result<f64, Invalid> {
