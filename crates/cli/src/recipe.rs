@@ -78,7 +78,7 @@ fn exit(result: &RecipeResult, stopped: bool) -> Exit {
 }
 
 fn default_directory(name: &str, size: Size) -> PathBuf {
-    let end = size.name().map_or(String::new(), |size| format!("-{size}"));
+    let end = if size == Size::Usual { String::new() } else { format!("-{}", size.name()) };
     Path::new("runs").join(format!("recipe-{}{end}", name.replace('/', "-")))
 }
 
@@ -145,7 +145,7 @@ fn object(recipe: &Recipe, size: Size, result: &RecipeResult) -> Value {
     });
     json!({
         "recipe": recipe.name,
-        "size": size.name().unwrap_or("usual"),
+        "size": size.name(),
         "skipped": result.skipped,
         "interrupted": result.interrupted,
         "rows": result.rows.iter().map(row).collect::<Vec<_>>(),

@@ -79,11 +79,6 @@ impl Layout {
         &self.blocks
     }
 
-    /// Sets the degree of block `k`, once the whole composition is known.
-    pub fn set_degree(&mut self, k: usize, degree: f64) {
-        self.blocks[k].degree = degree;
-    }
-
     /// Length of θ.
     pub fn dim(&self) -> usize {
         self.blocks.last().map_or(0, |b| b.offset + b.len())

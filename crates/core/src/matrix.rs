@@ -139,6 +139,11 @@ pub fn singular_values(a: &[f64], rows: usize, cols: usize) -> Option<Vec<f64>> 
     Some(s.column_vector().iter().map(|s| unscaled(*s, exponent)).collect())
 }
 
+/// σ_1 of a rows × cols matrix, 0 for one without entries; None where the kernel fails.
+pub fn spectral_norm(a: &[f64], rows: usize, cols: usize) -> Option<f64> {
+    Some(singular_values(a, rows, cols)?.first().copied().unwrap_or(0.0))
+}
+
 /// max(rows, cols)·2⁻⁵²: the relative rounding of a decomposition.
 pub(crate) fn rounding(rows: usize, cols: usize) -> f64 {
     rows.max(cols) as f64 * f64::EPSILON

@@ -4,12 +4,12 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{algorithm, assert_close, data, model, normals, parse, problem};
+use common::{algorithm, assert_close, data, measure, model, normals, parse, problem};
 use latephase_core::algorithm::Algorithm;
 use latephase_core::model::{Model, Tape};
 use latephase_core::norm::AnyNorm;
 use latephase_core::numeric::{dot, norm, softplus};
-use latephase_core::probe::{AnyProbe, Context, Probe, Row, Snapshot, StepRecord};
+use latephase_core::probe::{AnyProbe, Context, Probe, Row, StepRecord};
 use latephase_core::{Breakdown, Data, Degree, Iterate, Layout, Problem, Rows};
 use rand_chacha::ChaCha8Rng;
 
@@ -18,12 +18,6 @@ fn probe(kind: &str, settings: &str, problem: &Problem, theta: &[f64]) -> Box<dy
     let context = Context { problem, theta, norms: vec![AnyNorm::default()], weight_decay: 0.0 };
     probe.begin(&context).unwrap();
     probe
-}
-
-fn measure(probe: &mut dyn Probe, problem: &Problem, at: &mut Iterate) -> Row {
-    let mut row = Row::default();
-    probe.measure(&Snapshot::new(problem, at, None).unwrap(), &mut row);
-    row
 }
 
 fn look(kind: &str, settings: &str, problem: &Problem, theta: &[f64]) -> Row {

@@ -6,11 +6,11 @@ mod common;
 use std::f64::consts::LN_2;
 use std::sync::Arc;
 
-use common::{algorithm, assert_close, data, four_points, model, normals, parse, problem};
+use common::{algorithm, assert_close, data, four_points, measure, model, normals, parse, problem};
 use latephase_core::algorithm::{Algorithm, Taken};
 use latephase_core::norm::AnyNorm;
 use latephase_core::numeric::{axpy, distance, dot, norm, project_on_simplex};
-use latephase_core::probe::{AnyProbe, Context, Probe, Row, Snapshot, StepRecord};
+use latephase_core::probe::{AnyProbe, Context, Probe, Row, StepRecord};
 use latephase_core::{Eval, Iterate, Problem, RowSet};
 
 fn probe(problem: &Problem, theta: &[f64], settings: &str) -> Box<dyn Probe> {
@@ -18,12 +18,6 @@ fn probe(problem: &Problem, theta: &[f64], settings: &str) -> Box<dyn Probe> {
     let context = Context { problem, theta, norms: vec![AnyNorm::default()], weight_decay: 0.0 };
     probe.begin(&context).unwrap();
     probe
-}
-
-fn measure(probe: &mut dyn Probe, problem: &Problem, at: &mut Iterate) -> Row {
-    let mut row = Row::default();
-    probe.measure(&Snapshot::new(problem, at, None).unwrap(), &mut row);
-    row
 }
 
 fn look(problem: &Problem, theta: &[f64], settings: &str) -> Row {

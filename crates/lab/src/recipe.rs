@@ -183,12 +183,12 @@ impl Size {
         }
     }
 
-    /// What a directory's name ends with, and records say.
-    pub fn name(&self) -> Option<&'static str> {
+    /// Its name in records.
+    pub fn name(&self) -> &'static str {
         match self {
-            Size::Quick => Some("quick"),
-            Size::Usual => None,
-            Size::Full => Some("full"),
+            Size::Quick => "quick",
+            Size::Usual => "usual",
+            Size::Full => "full",
         }
     }
 }

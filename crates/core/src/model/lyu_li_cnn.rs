@@ -45,7 +45,8 @@ fn width() -> usize {
     1024
 }
 
-fn first() -> Bias {
+/// What the paper calls "without bias".
+pub(super) fn first() -> Bias {
     Bias::First
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cnn::{conv, head, pool};
 use super::layer::{AnyLayer, Nonlinearity, Pair};
-use super::lyu_li_cnn::truncated;
+use super::lyu_li_cnn::{first, truncated};
 use super::mlp::Bias;
 use super::{Architecture, Init, Layers, Model};
 use crate::Invalid;
@@ -36,10 +36,6 @@ pub struct Vgg {
 
 fn stages() -> Vec<Vec<usize>> {
     vec![vec![64; 2], vec![128; 2], vec![256; 3], vec![512; 3], vec![512; 3]]
-}
-
-fn first() -> Bias {
-    Bias::First
 }
 
 impl Architecture for Vgg {

@@ -10,7 +10,6 @@ use super::{Context, Probe, Row, Snapshot};
 use crate::catalogue::Entry;
 use crate::cite::{Cite, JI_TELGARSKY_2019, JI_TELGARSKY_2020};
 use crate::matrix::Svd;
-use crate::model::Tape;
 use crate::quadratic::{Gram, MinNorm};
 use crate::{Invalid, Problem, Rows, State, numeric};
 
@@ -89,17 +88,12 @@ impl Layers {
     }
 }
 
-/// The outputs at the unit vectors.
+/// The outputs at the unit vectors: w of a model x ↦ ⟨w, x⟩.
 fn product(problem: &Problem, theta: &[f64]) -> Option<Vec<f64>> {
     let dim = problem.train.dim();
-    let mut w = vec![0.0; dim];
-    let (mut x, mut tape) = (vec![0.0; dim], Tape::default());
-    for j in 0..dim {
-        x[j] = 1.0;
-        problem.model.forward(theta, Rows::new(&x, dim), &mut w[j..j + 1], &mut tape).ok()?;
-        x[j] = 0.0;
-    }
-    Some(w)
+    let mut units = vec![0.0; dim * dim];
+    units.iter_mut().step_by(dim + 1).for_each(|x| *x = 1.0);
+    problem.outputs(theta, Rows::new(&units, dim)).ok()
 }
 
 /// Whether f(x) = ⟨w, x⟩ on the first training examples, to rounding.

@@ -2,7 +2,7 @@
 
 use super::Margins;
 use crate::loss::Constraint;
-use crate::matrix::singular_values;
+use crate::matrix::spectral_norm;
 use crate::numeric::norm;
 use crate::problem::outputs;
 use crate::{Breakdown, Rows};
@@ -55,7 +55,7 @@ impl Bounds {
         let (stored, layout) = (model.export(margins.theta), model.stored());
         // Lip(f) is a sum of products of σ₁'s, with each matrix at most once in each, so it rises by no more than this.
         let excess = layout.blocks().iter().filter(|b| b.is_matrix()).map(|b| {
-            let largest = singular_values(b.of(&stored), b.rows, b.cols).and_then(|s| s.first().copied());
+            let largest = spectral_norm(b.of(&stored), b.rows, b.cols);
             largest.map_or(f64::INFINITY, |s| if s > 0.0 { norm(b.of(&stored)) / s } else { 1.0 })
         });
         let whole = model.lipschitz(margins.theta) * excess.product::<f64>() * (1.0 + ROUNDING);

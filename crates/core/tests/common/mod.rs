@@ -6,8 +6,9 @@ use std::sync::Arc;
 use latephase_core::algorithm::AnyAlgorithm;
 use latephase_core::loss::AnyLoss;
 use latephase_core::model::{AnyModel, Model};
+use latephase_core::probe::{Probe, Row, Snapshot};
 use latephase_core::rng::stream;
-use latephase_core::{Data, Problem};
+use latephase_core::{Data, Iterate, Problem};
 use rand::distr::Distribution;
 use rand_distr::StandardNormal;
 
@@ -18,6 +19,13 @@ pub fn parse<T: serde::de::DeserializeOwned>(text: &str) -> T {
 
 pub fn model(text: &str, inputs: usize, outputs: usize) -> Box<dyn Model> {
     parse::<AnyModel>(text).build().assemble(&[inputs], outputs).unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+/// A look of a probe at an iterate.
+pub fn measure(probe: &mut dyn Probe, problem: &Problem, at: &mut Iterate) -> Row {
+    let mut row = Row::default();
+    probe.measure(&Snapshot::new(problem, at, None).unwrap(), &mut row);
+    row
 }
 
 pub fn algorithm(text: &str) -> AnyAlgorithm {

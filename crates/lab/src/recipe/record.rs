@@ -26,7 +26,7 @@ impl RecipeResult {
         Ok(json!({
             "recipe": recipe.name,
             "about": recipe.about,
-            "size": size.name().unwrap_or("usual"),
+            "size": size.name(),
             "runs": runs,
             "expectations": self.rows.iter().map(row).collect::<Vec<_>>(),
         }))

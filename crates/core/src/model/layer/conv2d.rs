@@ -22,6 +22,7 @@ use super::{
 use crate::Invalid;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, LYU_LI_2020};
+use crate::matrix::spectral_norm;
 use crate::model::calculus::{Part, Piece};
 
 /// A convolution of images.
@@ -215,11 +216,11 @@ impl Layer for ConvLayer {
         }
     }
 
-    /// √coverage·σ_max of the weights as a matrix out × in·kh·kw, the largest of any group.
     fn is_affine(&self) -> bool {
         true
     }
 
+    /// √coverage·σ_max of the weights as a matrix out × in·kh·kw, the largest of any group.
     fn lipschitz(&self, params: &[f64]) -> f64 {
         if self.without_weight {
             return 0.0;
@@ -227,10 +228,7 @@ impl Layer for ConvLayer {
         let c = &self.convolution;
         let filters = c.filters / c.groups;
         let groups = params[..self.weights()].chunks_exact(filters * c.depth());
-        let largest = groups.map(|weight| {
-            crate::matrix::singular_values(weight, filters, c.depth())
-                .map_or(f64::INFINITY, |values| values.first().copied().unwrap_or(0.0))
-        });
+        let largest = groups.map(|weight| spectral_norm(weight, filters, c.depth()).unwrap_or(f64::INFINITY));
         (c.window.coverage() as f64).sqrt() * largest.fold(0.0, f64::max)
     }
 

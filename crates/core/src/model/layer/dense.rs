@@ -16,6 +16,7 @@ use super::{
 use crate::Invalid;
 use crate::catalogue::Entry;
 use crate::cite::Cite;
+use crate::matrix::spectral_norm;
 use crate::model::calculus::{Part, Piece};
 
 /// y = W x (+ b).
@@ -83,6 +84,15 @@ impl DenseLayer {
         self.bias && !self.without_bias
     }
 
+    /// y += b for every row, where the bias takes part.
+    fn add_bias(&self, bias: &[f64], y: &mut [f64]) {
+        if self.adds_bias() {
+            for row in y.chunks_exact_mut(self.shape[0]) {
+                row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+            }
+        }
+    }
+
     /// y = W x, or y += W x.
     fn apply(&self, weight: &[f64], x: &[f64], n: usize, y: &mut [f64], accum: Accum) {
         product(y, self.shape[0], n, accum, (x, self.inputs, false), (weight, self.inputs, true));
@@ -100,11 +110,7 @@ impl Stage for DenseLayer {
             true => y.fill(0.0),
             false => self.apply(weight, x, n, y, Accum::Replace),
         }
-        if self.adds_bias() {
-            for row in y.chunks_exact_mut(self.shape[0]) {
-                row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
-            }
-        }
+        self.add_bias(bias, y);
     }
 
     fn pullback(&self, pass: Pass<'_>, dy: &[f64], grads: Grads<'_>, _kept: &mut Kept) {
@@ -164,19 +170,14 @@ impl Layer for DenseLayer {
         if !self.without_weight {
             self.apply(weight, x.at, n, dy, Accum::Add);
         }
-        if self.adds_bias() {
-            for row in dy.chunks_exact_mut(self.shape[0]) {
-                row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
-            }
-        }
+        self.add_bias(bias, dy);
     }
 
     fn lipschitz(&self, params: &[f64]) -> f64 {
         if self.without_weight {
             return 0.0;
         }
-        crate::matrix::singular_values(self.split(params).0, self.shape[0], self.inputs)
-            .map_or(f64::INFINITY, |values| values.first().copied().unwrap_or(0.0))
+        spectral_norm(self.split(params).0, self.shape[0], self.inputs).unwrap_or(f64::INFINITY)
     }
 
     fn is_affine(&self) -> bool {
