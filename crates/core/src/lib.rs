@@ -69,6 +69,7 @@ pub mod algorithm;
 pub mod catalogue;
 pub mod cite;
 pub mod descent;
+pub mod exact;
 pub mod loss;
 pub mod matrix;
 pub mod model;
