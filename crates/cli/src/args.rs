@@ -55,6 +55,15 @@ The bytes are those of a run that was never interrupted.")]
         #[arg(long, requires = "kind")]
         names: bool,
     },
+    /// Hold the theorems against a run.
+    #[command(after_help = "Examples:
+  latephase check runs/quickstart-1a2b3c4d
+  latephase check runs/quickstart-1a2b3c4d --twin
+  latephase check runs/quickstart-1a2b3c4d --only lyu-li/approx-kkt --json
+
+Statements about the flow are decided with a twin: the same run at half the step, kept in RUN/twin.
+Exit code 1 says that a claim is violated.")]
+    Check(Check),
     /// Write the report page of a run, or of several over each other.
     #[command(after_help = "Examples:
   latephase report runs/quickstart-1a2b3c4d
@@ -291,4 +300,31 @@ mod tests {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Default, Args)]
+pub struct Check {
+    /// The run directory.
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Make the run at half the step first, where it is not there, and decide statements about the flow with it.
+    #[arg(long)]
+    pub twin: bool,
+    /// Claims to check; all by default.
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    pub only: Vec<String>,
+    /// Show those that do not apply too.
+    #[arg(long)]
+    pub all: bool,
+    /// Threads of the twin; all cores by default.
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// No progress.
+    #[arg(long)]
+    pub quiet: bool,
 }

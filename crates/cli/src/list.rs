@@ -44,6 +44,8 @@ pub enum Kind {
     Probes,
     /// Papers' experiments, ready to run.
     Recipes,
+    /// Statements that runs are held against.
+    Claims,
 }
 
 /// An entry: its name, what it is, and what to write in a spec.
@@ -133,7 +135,18 @@ fn lines(kind: Kind) -> Vec<Line> {
         Kind::Paces => listed("pace", AnyPace::LIST),
         Kind::Probes => listed("probes", AnyProbe::LIST),
         Kind::Recipes => recipes(),
+        Kind::Claims => claims(),
     }
+}
+
+/// A claim is checked on a run, by its id.
+fn claims() -> Vec<Line> {
+    let line = |c: &'static latephase_lab::claim::Stated| Line {
+        name: c.about.id,
+        about: c.about.says.into(),
+        example: format!("{}; assumes {}", c.about.formula, c.about.assumes),
+    };
+    latephase_lab::claim::all().map(line).collect()
 }
 
 /// A recipe is run by its name.
@@ -188,7 +201,7 @@ mod tests {
 
     #[test]
     fn every_example_is_a_line_of_toml() {
-        for &kind in Kind::value_variants().iter().filter(|k| **k != Kind::Recipes) {
+        for &kind in Kind::value_variants().iter().filter(|k| ![Kind::Recipes, Kind::Claims].contains(k)) {
             for line in lines(kind) {
                 assert!(toml::from_str::<toml::Table>(&line.example).is_ok(), "{}", line.example);
                 assert!(!line.about.is_empty(), "{}", line.name);

@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod check;
 mod check_spec;
 mod cite;
 mod compare;
@@ -47,6 +48,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Init { file } => init::init(file.as_deref()),
         Command::Cite { what } => cite::cite(&what),
         Command::CheckSpec { spec, overrides } => check_spec::check_spec(&spec, &overrides),
+        Command::Check(args) => check::check(&args),
         Command::Audit(args) => audit::audit(&args),
         Command::Degree { spec, overrides, radius, json } => degree::degree(&spec, &overrides, radius, json),
         Command::Recipe(args) => recipe::recipe(&args),

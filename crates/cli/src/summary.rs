@@ -20,14 +20,27 @@ pub fn print(dir: &Path, as_json: bool) -> Result<(), Failure> {
     let columns = Columns::read(dir)?;
     let sentence = summary::sentence(&manifest, &columns);
     if as_json {
-        return say(&object(dir, &manifest, &columns, &sentence).to_string());
+        let mut object = object(dir, &manifest, &columns, &sentence);
+        object["claims"] = json!(tally(dir));
+        return say(&object.to_string());
     }
     let rows: Vec<Vec<String>> = summary::table(&columns, &spec, &manifest)
         .into_iter()
         .map(|(label, value)| vec![label, value])
         .collect();
     let report = dir.join("report.html");
-    say(&format!("{}\n{sentence}\n{}", aligned(&rows), report.display()))
+    let claims = match tally(dir) {
+        Some(tally) => format!("claims: {tally} (`latephase check {}`)\n", dir.display()),
+        None => String::new(),
+    };
+    say(&format!("{}\n{sentence}\n{claims}{}", aligned(&rows), report.display()))
+}
+
+/// How many claims hold, are violated, undecided and not applicable, as the run's findings say.
+fn tally(dir: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(dir.join("findings.json")).ok()?;
+    let findings: Value = serde_json::from_str(&text).ok()?;
+    findings["tally"].as_str().map(str::to_owned)
 }
 
 /// The object of `--json`; what was not measured is null.

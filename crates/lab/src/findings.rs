@@ -1,13 +1,16 @@
-//! What a run's rows say about what the theory says, with numbers and without a verdict where none is due.
+//! What a run's rows say about what the theory says: the columns, and the verdicts on every claim.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::claim::{self, Facts, Judged, View};
 use crate::error::Error;
 use crate::report::read_rows_csv;
-use crate::source::Truth;
 use crate::spec::Spec;
+
+/// The directory of a run's twin, in its own.
+pub const TWIN: &str = "twin";
 
 /// The rows of a run by column.
 #[derive(Clone, Debug)]
@@ -75,39 +78,31 @@ pub fn separation(columns: &Columns, spec: &Spec) -> Option<usize> {
     columns.get("ln_loss_sum").iter().position(|&l| l < threshold)
 }
 
-/// The findings of a run directory.
+/// The findings of a run directory: every claim with its verdict, and the exact margin where the data source knows it.
+/// Where the run has a [twin](crate::claim::twin) in the directory, the claims about the flow are decided with it.
 ///
 /// # Errors
 /// When its rows cannot be read.
-pub fn of(dir: &Path, spec: &Spec, truth: Option<&Truth>) -> Result<Value, Error> {
-    let columns = Columns::read(dir)?;
-    let separated = separation(&columns, spec);
-    let fall = |name: &str| separated.map(|s| largest_relative_decrease(columns.get(name), s));
-    let number = |x: Option<f64>| x.filter(|x| x.is_finite()).map_or(Value::Null, |x| json!(x));
-    let first_last = |name: &str| {
-        let values = columns.get(name).iter().copied().filter(|v| v.is_finite());
-        let all: Vec<f64> = values.collect();
-        json!({ "first": number(all.first().copied()), "last": number(all.last().copied()),
-                "least": number(all.iter().copied().reduce(f64::min)) })
-    };
-    let mut findings = vec![json!({
-        "id": "lyu-li/smoothed-margin-monotone",
-        "says": "gradient flow never lowers the smoothed margin after separation",
-        "separated_at_step": separated.and_then(|s| columns.get("step").get(s)).map(|s| json!(s)),
-        "largest_relative_decrease": number(fall("smooth_margin")),
-    })];
-    for name in ["kkt_epsilon", "kkt_epsilon_fit", "kkt_epsilon_bundle"] {
-        findings.push(json!({ "id": "lyu-li/approx-kkt", "column": name, "values": first_last(name) }));
+pub fn of(dir: &Path, facts: &Facts) -> Result<Value, Error> {
+    let rows = Columns::read(dir)?;
+    let twin = dir.join(TWIN);
+    let twin = if twin.join("rows.csv").exists() { Some(Columns::read(&twin)?) } else { None };
+    let judged = claim::judge_all(&View { facts, rows: &rows, twin: twin.as_ref() });
+    let mut findings = json!({
+        "tally": claim::tally(&judged),
+        "twin": twin.is_some(),
+        "claims": judged.iter().map(Judged::json).collect::<Vec<_>>(),
+    });
+    if let Some(best) = facts.truth.as_ref().and_then(|t| t.margin_l2) {
+        let margin = rows.last("margin");
+        findings["linear_margin"] = json!({ "exact": best, "margin": margin.is_finite().then_some(margin) });
     }
-    let identity: Vec<f64> = columns.get("euler_defect").iter().copied().filter(|v| v.is_finite()).collect();
-    findings.push(json!({
-        "id": "lyu-li/norm-growth",
-        "says": "Euler's identity <theta, grad ln L> = -L sum w q, relative to |theta| |grad ln L|",
-        "largest_defect": number(identity.into_iter().reduce(f64::max)),
-    }));
-    if let Some(best) = truth.and_then(|t| t.margin_l2) {
-        findings.push(json!({ "id": "linear-margin", "exact_margin_l2": best,
-            "margin": number(Some(columns.last("margin"))) }));
-    }
-    Ok(json!({ "findings": findings }))
+    Ok(findings)
+}
+
+/// The claims of a run directory as its `findings.json` has them; empty where it has none.
+pub fn claims(dir: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(dir.join("findings.json")).unwrap_or_default();
+    let findings: Value = serde_json::from_str(&text).unwrap_or_default();
+    findings["claims"].as_array().cloned().unwrap_or_default()
 }

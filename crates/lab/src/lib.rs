@@ -10,6 +10,7 @@ pub mod audit;
 pub mod bands;
 pub mod build;
 pub mod cadence;
+pub mod claim;
 pub mod compare;
 pub mod embedded;
 pub mod error;

@@ -6,8 +6,8 @@ use std::path::Path;
 use latephase_core::{Problem, Rows};
 
 use crate::error::Error;
-use crate::findings::Columns;
-use crate::report::{Added, RegionLevel, Regions, ReportRun, render};
+use crate::findings::{self, Columns};
+use crate::report::{Added, RegionLevel, Regions, ReportClaim, ReportRun, render};
 use crate::spec::Spec;
 use crate::stint::{read_manifest, read_spec, snapshot_name};
 use crate::store::tensors::read_theta;
@@ -59,6 +59,7 @@ fn read_run(dir: &Path, problem: Option<&Problem>) -> Result<ReportRun, Error> {
         outcome: summary::sentence(&manifest, &columns),
         outcome_kind: manifest["outcome"]["kind"].as_str().unwrap_or("unfinished").to_owned(),
         table: summary::table(&columns, &spec, &manifest),
+        claims: findings::claims(dir).iter().map(ReportClaim::of).collect(),
         columns: columns.0,
         spec_toml,
         citations: summary::citations(&spec).into_iter().map(|c| c.text.to_owned()).collect(),

@@ -11,6 +11,7 @@ use latephase_core::{Layout, Problem, State};
 use serde_json::json;
 
 use crate::build::{Built, build};
+use crate::claim::Facts;
 use crate::error::Error;
 use crate::findings;
 use crate::outcome::Outcome;
@@ -277,7 +278,8 @@ fn drive(
         "counts": counts(&run),
         "looks": timings,
     });
-    let findings = findings::of(&dir, spec, truth.as_ref())?;
+    let facts = Facts::of(spec, &run.problem, run.at.theta(), truth.as_ref());
+    let findings = findings::of(&dir, &facts)?;
     store.write("findings.json", &pretty(&findings))?;
     store.write("manifest.json", &pretty(&manifest))?;
     let report = page::of_run(&dir, &run.problem)?;

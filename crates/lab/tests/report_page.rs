@@ -59,6 +59,7 @@ fn every_column_of_every_run_is_in_the_page() {
 fn no_text_becomes_markup_or_ends_the_data() {
     let evil = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{data}}";
     let run = ReportRun {
+        claims: Vec::new(),
         name: evil.into(),
         columns: vec![(evil.into(), vec![1.0])],
         spec_toml: evil.into(),

@@ -12,6 +12,7 @@ use crate::findings::Columns;
 use crate::place::Place;
 
 mod band;
+mod claim;
 mod column;
 mod cosine;
 mod decrease;
@@ -24,6 +25,7 @@ mod slope;
 mod trend;
 
 pub use band::Band;
+pub use claim::ClaimIs;
 pub use column::Column;
 pub use cosine::Cosine;
 pub use decrease::Decrease;
@@ -141,6 +143,8 @@ measures! {
     "slope" => Slope,
     /// Largest over least value of a column over the last decades of steps.
     "band" => Band,
+    /// Whether a claim has the verdict that is expected: 1 or 0.
+    "claim" => ClaimIs,
     /// The cosine between the θ of two runs, at the place.
     "cosine" => Cosine,
     /// The distance of the direction of θ from the exact one.

@@ -10,10 +10,12 @@
 //! - Every column of every run is in the page: known names in their panel, all others in a chooser.
 //! - A content security policy in the page forbids every request.
 
+mod claims;
 mod html;
 mod json;
 mod rows;
 
+pub use claims::ReportClaim;
 pub use rows::{ReportError, read_rows_csv};
 
 use html::{escape, fill, matrix, run_colour};
@@ -40,6 +42,8 @@ pub struct ReportRun {
     pub outcome_kind: String,
     /// Label and value, for the outcome table.
     pub table: Vec<(String, String)>,
+    /// The claims of theory with what the run says of them.
+    pub claims: Vec<ReportClaim>,
     /// References of everything the run used.
     pub citations: Vec<String>,
     /// Whom the data set wants named.
@@ -176,6 +180,7 @@ pub fn render(title: &str, runs: &[ReportRun], added: &Added) -> String {
             ("title", &escape(title)),
             ("style", STYLE),
             ("outcomes", &outcomes(runs, added)),
+            ("claims", &claims::table(runs)),
             ("note", &html::note(&added.note)),
             ("tables", &added.tables.iter().map(html::table).collect::<String>()),
             ("table", &matrix(&names, &tables)),

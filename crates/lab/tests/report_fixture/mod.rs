@@ -44,6 +44,11 @@ pub fn run(name: &str, rows: usize, rate: f64) -> ReportRun {
     let rare = (0..rows).map(|i| if i % 10 == 0 { 5.0 - i as f64 / 50.0 } else { f64::NAN }).collect();
     columns.push(("support_count".into(), rare));
     ReportRun {
+        claims: vec![latephase_lab::report::ReportClaim {
+            id: "lyu-li/margin-sandwich".into(),
+            verdict: "holds".into(),
+            ..Default::default()
+        }],
         name: name.to_string(),
         columns,
         spec_toml: format!(

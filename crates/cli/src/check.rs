@@ -1,0 +1,117 @@
+//! `latephase check`.
+
+use latephase_lab::build::build;
+use latephase_lab::claim::{Facts, find, twin};
+use latephase_lab::findings::{TWIN, claims, of};
+use latephase_lab::source::Lookup;
+use latephase_lab::stint::{Options, Standing, begin, pretty, read_spec, resume, standing};
+use latephase_lab::store::write_whole;
+use latephase_lab::{Error, page};
+use serde_json::{Value, json};
+
+use crate::args;
+use crate::exit::{Exit, Failure};
+use crate::output::{aligned, say};
+use crate::progress::Watch;
+use crate::signals;
+
+/// Holds every claim, or some, against a run, and says what it is.
+///
+/// # Errors
+/// When the directory holds no run, a claim does not exist, or the twin cannot be made.
+pub fn check(args: &args::Check) -> Result<Exit, Failure> {
+    for id in &args.only {
+        find(id).map_err(Failure::wrong)?;
+    }
+    let dir = &args.run;
+    if !dir.join("rows.csv").exists() {
+        return Err(Failure::wrong(format!(
+            "{} is not a run directory: it holds no rows.csv",
+            dir.display()
+        )));
+    }
+    let spec = read_spec(dir)?;
+    let lookup = Lookup::from_env();
+    let built = build(&spec, &lookup).map_err(|e| spec.locate(e))?;
+    if args.twin {
+        signals::listen()?;
+        let twin = twin::of(&spec)?;
+        let place = dir.join(TWIN);
+        let mut watch = Watch::new(&twin.stop, args.quiet);
+        let options = Options {
+            threads: args.threads.map(usize::from),
+            max_seconds: None,
+            checkpoint_seconds: 60.0,
+            stop: &signals::STOP,
+            lookup,
+            progress: &mut watch,
+        };
+        let made = match standing(&place, &twin)? {
+            Standing::Finished => Ok(()),
+            Standing::Free => begin(&twin, &place, options).map(|_| ()),
+            Standing::Unfinished => resume(&place, options).map(|_| ()),
+            Standing::Foreign(why) => Err(Error::content(format!("{}: {why}", place.display()))),
+        };
+        watch.finish();
+        made.map_err(|e| Failure::during_run(&e))?;
+    }
+    let facts = Facts::of(&spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
+    let findings = of(dir, &facts)?;
+    write_whole(&dir.join("findings.json"), &pretty(&findings))?;
+    let report = page::of_run(dir, &built.run.problem)?;
+    write_whole(&dir.join("report.html"), report.as_bytes())?;
+    let wanted = |c: &Value| args.only.is_empty() || args.only.iter().any(|id| c["id"] == id.as_str());
+    let judged: Vec<Value> = claims(dir).into_iter().filter(wanted).collect();
+    if args.json {
+        say(&json!({ "tally": findings["tally"], "twin": findings["twin"], "claims": judged }).to_string())?;
+    } else {
+        say(&table(
+            &judged,
+            args.all || !args.only.is_empty(),
+            findings["tally"].as_str().unwrap_or_default(),
+        ))?;
+    }
+    let violated = judged.iter().any(|c| c["verdict"] == "violated");
+    Ok(if violated { Exit::Violated } else { Exit::Done })
+}
+
+/// The claims, violated ones first; those that do not apply only where asked for.
+fn table(judged: &[Value], all: bool, tally: &str) -> String {
+    let mut rows = vec![["claim", "verdict", "", "source"].map(String::from).to_vec()];
+    for verdict in ["violated", "holds", "undecided", "not-applicable"] {
+        if verdict == "not-applicable" && !all {
+            continue;
+        }
+        for claim in judged.iter().filter(|c| c["verdict"] == verdict) {
+            let text = |key: &str| claim[key].as_str().unwrap_or_default().to_owned();
+            rows.push(vec![text("id"), verdict.replace('-', " "), text("text"), text("source")]);
+        }
+    }
+    let hint = if all { "" } else { "\n--all shows those that do not apply, and why" };
+    format!("{}{tally}{hint}", aligned(&rows))
+}
+
+/// `check` of a directory, for tests of what it prints.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_violated_comes_first_and_what_does_not_apply_is_left_out() {
+        let claim =
+            |id: &str, verdict: &str| json!({ "id": id, "verdict": verdict, "text": "why", "source": "s" });
+        let judged = [claim("a/x", "holds"), claim("a/y", "not-applicable"), claim("a/z", "violated")];
+        let text = table(&judged, false, "tally");
+        assert!(text.find("a/z") < text.find("a/x") && !text.contains("a/y"), "{text}");
+        assert!(table(&judged, true, "tally").contains("a/y"));
+    }
+
+    #[test]
+    fn a_directory_without_rows_is_refused() -> std::io::Result<()> {
+        let place = tempfile::tempdir()?;
+
+        let args = args::Check { run: place.path().to_owned(), ..args::Check::default() };
+        assert!(check(&args).is_err_and(|f| f.message.contains("no rows.csv")));
+        Ok(())
+    }
+}

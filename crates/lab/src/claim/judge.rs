@@ -1,0 +1,263 @@
+//! How slacks become verdicts.
+//!
+//! A judge gives, look by look or window by window, the slack A − B of an inequality A ≥ B and the size of the largest term
+//! that enters it. Everything about tolerances is here.
+
+use super::{Dynamics, Facts, Verdict, View};
+use crate::findings::Columns;
+
+/// Roundings allowed, in units of 2⁻⁵³·(1 + L)·(largest term).
+const ROUNDINGS: f64 = 64.0;
+
+/// A − B with the size of the largest term in either, before cancellation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Slack {
+    /// A − B.
+    pub value: f64,
+    /// Largest term.
+    pub size: f64,
+    /// What rounding adds beyond 64·2⁻⁵³(1 + L)·size: the rounding of a column that A or B was formed from.
+    pub extra: f64,
+}
+
+impl Slack {
+    /// The slack of A ≥ B.
+    pub fn of(a: f64, b: f64) -> Slack {
+        Slack { value: a - b, size: a.abs().max(b.abs()), extra: 0.0 }
+    }
+
+    /// The same, with terms of this size behind A and B.
+    pub fn sized(a: f64, b: f64, size: f64) -> Slack {
+        Slack { value: a - b, size: size.abs().max(a.abs()).max(b.abs()), extra: 0.0 }
+    }
+
+    fn rounding(&self, degree: f64) -> f64 {
+        ROUNDINGS * 2f64.powi(-53) * (1.0 + degree) * self.size + self.extra
+    }
+}
+
+/// Looks after separation that are not flagged for precision.
+pub fn late(facts: &Facts, rows: &Columns) -> Vec<usize> {
+    let loss = rows.get("ln_loss_sum");
+    let flagged = rows.get("precision");
+    let from = loss.iter().position(|&l| l < facts.ln_threshold).unwrap_or(loss.len());
+    (from..loss.len()).filter(|&k| !(flagged.get(k).is_some_and(|p| *p > 0.0))).collect()
+}
+
+/// Looks that are not flagged for precision.
+pub fn usable(rows: &Columns) -> Vec<usize> {
+    let flagged = rows.get("precision");
+    (0..rows.get("step").len()).filter(|&k| !(flagged.get(k).is_some_and(|p| *p > 0.0))).collect()
+}
+
+/// The worst of many slacks, relative to their sizes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Worst {
+    /// slack/size where it is worst.
+    relative: f64,
+    /// Its step.
+    at: f64,
+    /// By how much, rounding allowed, it is below 0; at most 0 where the inequality holds.
+    excess: f64,
+}
+
+/// The worst of slacks at steps; what is not finite is not judged.
+fn worst(facts: &Facts, slacks: impl Iterator<Item = (f64, Slack)>) -> Option<Worst> {
+    let degree = facts.order().unwrap_or(1.0).max(0.0);
+    let judged = slacks.filter(|(_, s)| s.value.is_finite() && s.size.is_finite()).map(|(at, slack)| {
+        let size = slack.size.max(f64::MIN_POSITIVE);
+        let relative = slack.value / size;
+        Worst { relative, at, excess: -relative - slack.rounding(degree) / size }
+    });
+    judged.reduce(|a, b| if b.excess > a.excess { b } else { a })
+}
+
+const NOTHING: &str = "no look at which it could be judged";
+
+/// An inequality at every one of these looks, without dynamics.
+pub fn at_looks(view: &View<'_>, looks: &[usize], of: impl Fn(&Columns, usize) -> Option<Slack>) -> Verdict {
+    let steps = view.rows.get("step");
+    let slacks = looks.iter().filter_map(|&k| Some((steps[k], of(view.rows, k)?)));
+    match worst(view.facts, slacks) {
+        None => Verdict::undecided(no_looks(view)),
+        Some(w) if w.excess > 0.0 => Verdict::Violated { at: w.at, by: -w.relative },
+        Some(w) => Verdict::Holds { slack: w.relative },
+    }
+}
+
+/// An inequality along the flow, over the windows between consecutive looks after separation.
+pub fn flow(view: &View<'_>, of: impl Fn(&Columns, &Window) -> Option<Slack>) -> Verdict {
+    if view.separation().is_none() {
+        return Verdict::undecided(NOT_SEPARATED);
+    }
+    flow_from(view, &late(view.facts, view.rows), &|rows| late(view.facts, rows), &of)
+}
+
+/// The same from the start on, for statements that need no separation.
+pub fn flow_always(view: &View<'_>, of: impl Fn(&Columns, &Window) -> Option<Slack>) -> Verdict {
+    flow_from(view, &usable(view.rows), &usable, &of)
+}
+
+/// An identity of the flow, whose `defect` at every look accumulates from the start and would be 0 without discretisation:
+/// it holds where the defect is within the flow's error control, or goes down with the step.
+pub fn flow_identity(view: &View<'_>, defect: impl Fn(&Columns, usize) -> f64) -> Verdict {
+    let largest = |rows: &Columns| -> Option<(f64, f64)> {
+        let of = |k: usize| (rows.get("step")[k], defect(rows, k));
+        let known = usable(rows).into_iter().map(of).filter(|(_, d)| d.is_finite());
+        known.reduce(|a, b| if b.1 > a.1 { b } else { a })
+    };
+    let Some((at, run)) = largest(view.rows) else { return Verdict::undecided(NOTHING) };
+    let degree = view.facts.order().unwrap_or(1.0);
+    let steps = view.rows.last("step");
+    // Every step rounds once more.
+    let rounding = ROUNDINGS * 2f64.powi(-53) * (1.0 + degree) * (1.0 + steps).sqrt();
+    let allowed = match view.facts.dynamics() {
+        // A local error of rtol·ρ changes a square relative to ρ² by twice that.
+        Some(Dynamics::Flow { rtol, .. }) => rounding + 2.0 * rtol * steps,
+        _ => rounding,
+    };
+    if run <= allowed {
+        return Verdict::Holds { slack: allowed - run };
+    }
+    match view.twin.map(|twin| largest(twin)) {
+        None => Verdict::undecided(format!(
+            "drifts by {run:.1e} of rho^2, as steps do; half the step has to tell: `check --twin`"
+        )),
+        Some(None) => Verdict::undecided("the twin has no look to judge"),
+        Some(Some((_, finer))) if finer <= allowed || finer > 2.0 * (run - finer).abs() => {
+            if finer <= allowed {
+                Verdict::Holds { slack: allowed - finer }
+            } else {
+                Verdict::Violated { at, by: finer }
+            }
+        }
+        // It shrinks with the step: at step 0 nothing is left, to within what the two runs differ by.
+        Some(Some((_, finer))) => Verdict::Holds { slack: 2.0 * (run - finer).abs() - finer },
+    }
+}
+
+/// All of several verdicts: a violation of any, else what is undecided in any, else the least slack. Parts that do not
+/// apply are left out, unless none does.
+pub fn both(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
+    let rank = |v: &Verdict| match v {
+        Verdict::Violated { .. } => 3,
+        Verdict::Undecided { .. } => 2,
+        Verdict::Holds { .. } => 1,
+        Verdict::NotApplicable { .. } => 0,
+    };
+    let worse = |a: Verdict, b: Verdict| match (&a, &b) {
+        (Verdict::Holds { slack: x }, Verdict::Holds { slack: y }) => {
+            if y < x {
+                b
+            } else {
+                a
+            }
+        }
+        _ if rank(&b) > rank(&a) => b,
+        _ => a,
+    };
+    verdicts.into_iter().reduce(worse).unwrap_or_else(|| Verdict::undecided(NOTHING))
+}
+
+/// What is said of a run that never passes the threshold.
+pub const NOT_SEPARATED: &str = "the loss never falls below the threshold of separation";
+
+/// Two consecutive looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The earlier.
+    pub from: usize,
+    /// The later.
+    pub to: usize,
+}
+
+impl Window {
+    /// The increase of a column.
+    pub fn gain(&self, rows: &Columns, column: &str) -> f64 {
+        let values = rows.get(column);
+        values[self.to] - values[self.from]
+    }
+}
+
+fn flow_from(
+    view: &View<'_>,
+    looks: &[usize],
+    of_twin: &dyn Fn(&Columns) -> Vec<usize>,
+    of: &dyn Fn(&Columns, &Window) -> Option<Slack>,
+) -> Verdict {
+    if looks.len() < 2 {
+        return Verdict::undecided(no_looks(view));
+    }
+    let run = windows(view, view.rows, looks, of);
+    let Some(run) = run else { return Verdict::undecided(NOTHING) };
+    let rounding_only = run.excess <= 0.0;
+    match (view.facts.dynamics(), view.twin) {
+        (_, Some(twin)) => {
+            let theirs = windows(view, twin, &of_twin(twin), of);
+            let Some(finer) = theirs else { return Verdict::undecided("the twin has no window to judge") };
+            let step = 2.0 * (run.relative - finer.relative).abs();
+            if finer.excess <= 0.0 {
+                Verdict::Holds { slack: finer.relative }
+            } else if finer.excess > step {
+                Verdict::Violated { at: finer.at, by: -finer.relative }
+            } else {
+                Verdict::undecided(format!(
+                    "short by {:.1e}, by {:.1e} at half the step: smaller steps have to tell",
+                    -run.relative, -finer.relative
+                ))
+            }
+        }
+        (Some(Dynamics::Flow { .. }), None) if rounding_only => Verdict::Holds { slack: run.relative },
+        (Some(Dynamics::Flow { .. }), None) => Verdict::Violated { at: run.at, by: -run.relative },
+        (_, None) if rounding_only => Verdict::undecided(format!(
+            "consistent so far (slack {:.1e}); half the step has to tell: `check --twin`",
+            run.relative
+        )),
+        (_, None) => Verdict::undecided(format!(
+            "short by {:.1e} at step {}; half the step has to tell: `check --twin`",
+            -run.relative, run.at
+        )),
+    }
+}
+
+/// The worst window, with the local error of an adaptive flow as part of its rounding.
+fn windows(
+    view: &View<'_>,
+    rows: &Columns,
+    looks: &[usize],
+    of: &dyn Fn(&Columns, &Window) -> Option<Slack>,
+) -> Option<Worst> {
+    let steps = rows.get("step");
+    let judged = looks.windows(2).filter_map(|pair| {
+        let window = Window { from: pair[0], to: pair[1] };
+        let mut slack = of(rows, &window)?;
+        if let Some(Dynamics::Flow { rtol, .. }) = view.facts.dynamics() {
+            // A local error of rtol·ρ moves u by at most rtol·ρ‖g‖ = rtol·L·Σwq/β, and Σwq is near u; u/ρ^L moves by as
+            // much again through ρ.
+            let taken = steps[window.to] - steps[window.from];
+            let beta = rows.get("beta").get(window.to).copied().unwrap_or(1.0).abs().max(1e-3);
+            let degree = view.facts.order().unwrap_or(1.0);
+            slack.extra += taken * rtol * degree * (1.0 / beta + 1.0) * slack.size;
+        }
+        Some((steps[window.to], slack))
+    });
+    worst(view.facts, judged)
+}
+
+/// A limit: holds where the number is within the tolerance at the end, undecided before.
+pub fn limit(view: &View<'_>, name: &str, value: f64, tolerance: f64) -> Verdict {
+    if view.separation().is_none() {
+        return Verdict::undecided(NOT_SEPARATED);
+    }
+    if value.is_nan() {
+        return Verdict::undecided(format!("{name} is not known at the end of the run"));
+    }
+    if value <= tolerance {
+        return Verdict::Holds { slack: tolerance - value };
+    }
+    Verdict::undecided(format!("{name} is {value:.2e} at the end, and has to be {tolerance:.0e} or less"))
+}
+
+fn no_looks(view: &View<'_>) -> &'static str {
+    if view.separation().is_none() { NOT_SEPARATED } else { NOTHING }
+}

@@ -1,0 +1,92 @@
+//! The twin of a run: the same spec with half the step, whose rows tell the error of discretisation.
+
+use toml::Value;
+
+use crate::error::Error;
+use crate::spec::Spec;
+
+/// The spec of the twin.
+///
+/// | algorithm | halved |
+/// |---|---|
+/// | `stepped` | the pace's `eta` or `alpha`; counts of steps and epochs in `stop` and `look` are doubled |
+/// | `bundle` | `kappa`, and `epsilon` where it is set |
+/// | `flow` | `rtol` is a sixteenth |
+///
+/// # Errors
+/// An algorithm or a pace without a step to halve.
+pub fn of(spec: &Spec) -> Result<Spec, Error> {
+    let text = spec.resolved_toml()?;
+    let mut table: toml::Table =
+        toml::from_str(&text).map_err(|e| Error::usage(format!("the resolved spec: {e}")))?;
+    let refuse = |what: String| Error::usage(format!("no twin: {what}"));
+    let halve = |algorithm: &mut toml::Table| -> Result<(), Error> {
+        let kind = algorithm.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match kind.as_str() {
+            "bundle" => {
+                times(algorithm, "kappa", 0.5);
+                times(algorithm, "epsilon", 0.5);
+                Ok(())
+            }
+            "flow" => {
+                times(algorithm, "rtol", 1.0 / 16.0);
+                Ok(())
+            }
+            "stepped" => {
+                let pace = algorithm.get_mut("pace").and_then(Value::as_table_mut);
+                let Some(pace) = pace else { return Err(refuse("the pace has no step to halve".into())) };
+                if times(pace, "eta", 0.5) || times(pace, "alpha", 0.5) {
+                    return Ok(());
+                }
+                let name = pace.get("kind").and_then(Value::as_str).unwrap_or("?").to_owned();
+                Err(refuse(format!("the pace `{name}` has no step to halve")))
+            }
+            other => Err(refuse(format!("the algorithm `{other}` has no step to halve"))),
+        }
+    };
+    match table.get_mut("algorithm") {
+        Some(Value::Table(one)) => halve(one)?,
+        Some(Value::Array(phases)) => {
+            for phase in phases.iter_mut().filter_map(Value::as_table_mut) {
+                halve(phase)?;
+                if let Some(until) = phase.get_mut("until").and_then(Value::as_table_mut) {
+                    counts(until, 2);
+                }
+            }
+        }
+        _ => return Err(refuse("the spec has no algorithm".into())),
+    }
+    let is_stepped = text.contains("\"stepped\"");
+    for key in ["stop", "look"].into_iter().filter(|_| is_stepped) {
+        if let Some(part) = table.get_mut(key).and_then(Value::as_table_mut) {
+            counts(part, 2);
+        }
+    }
+    let text = toml::to_string(&table).map_err(|e| Error::usage(format!("the twin's spec: {e}")))?;
+    let mut twin = Spec::parse(&text, "the twin's spec", &[])?;
+    twin.name = spec.name.as_ref().map(|name| format!("{name}, half the step"));
+    Ok(twin)
+}
+
+/// Multiplies a number of a table, and says whether it is there.
+fn times(table: &mut toml::Table, key: &str, factor: f64) -> bool {
+    match table.get_mut(key) {
+        Some(value) => {
+            let number = value.as_float().or_else(|| value.as_integer().map(|i| i as f64));
+            if let Some(number) = number {
+                *value = Value::Float(number * factor);
+            }
+            number.is_some()
+        }
+        None => false,
+    }
+}
+
+/// Multiplies the counts of steps and epochs.
+fn counts(table: &mut toml::Table, factor: i64) {
+    for key in ["steps", "epochs"] {
+        if let Some(Value::Integer(count)) = table.get_mut(key) {
+            *count = count.saturating_mul(factor);
+        }
+    }
+}
