@@ -44,7 +44,13 @@ fn follow(
         for _ in 0..between {
             let before = at.theta().to_vec();
             steps.step(problem, at).unwrap();
-            probe.step(&StepRecord { problem, before: &before, after: at.theta(), taken: steps.taken() });
+            probe.step(&StepRecord {
+                problem,
+                before: &before,
+                after: at.theta(),
+                taken: steps.taken(),
+                ends: None,
+            });
         }
         rows.push(measure(probe, problem, at));
     }
@@ -289,6 +295,7 @@ fn a_resumed_probe_writes_the_same_rows() {
                 before: &before,
                 after: at.theta(),
                 taken: steps.taken(),
+                ends: None,
             });
             if resume {
                 let state = near.save();

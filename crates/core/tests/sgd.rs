@@ -35,7 +35,13 @@ fn follow(
     for _ in 0..count {
         let before = at.theta().to_vec();
         steps.step(problem, at).unwrap();
-        probe.step(&StepRecord { problem, before: &before, after: at.theta(), taken: steps.taken() });
+        probe.step(&StepRecord {
+            problem,
+            before: &before,
+            after: at.theta(),
+            taken: steps.taken(),
+            ends: None,
+        });
     }
 }
 
@@ -80,7 +86,7 @@ fn one_step(problem: &Problem, theta: &[f64], taken: &Taken) -> (Row, Vec<f64>) 
     let mut next = theta.to_vec();
     axpy(-(taken.ln_rate + taken.eval.ln_loss).exp(), &taken.eval.grad, &mut next);
     let mut probe = probe(problem, theta, "");
-    probe.step(&StepRecord { problem, before: theta, after: &next, taken: Some(taken) });
+    probe.step(&StepRecord { problem, before: theta, after: &next, taken: Some(taken), ends: None });
     (measure(probe.as_mut(), problem, &mut Iterate::new(theta.to_vec())), next)
 }
 
@@ -399,8 +405,13 @@ fn a_resumed_probe_writes_the_same_bits() {
     for _ in 0..5 {
         let before = at.theta().to_vec();
         steps.step(&problem, &mut at).unwrap();
-        let record =
-            StepRecord { problem: &problem, before: &before, after: at.theta(), taken: steps.taken() };
+        let record = StepRecord {
+            problem: &problem,
+            before: &before,
+            after: at.theta(),
+            taken: steps.taken(),
+            ends: None,
+        };
         whole.step(&record);
         resumed.step(&record);
     }

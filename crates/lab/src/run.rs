@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use latephase_core::algorithm::Algorithm;
-use latephase_core::probe::{Probe, Row, Snapshot, StepRecord};
+use latephase_core::probe::{End, Probe, Row, Snapshot, StepRecord};
 use latephase_core::{Breakdown, Invalid, Iterate, Problem, RowSet, State, numeric};
 
 use crate::cadence::CadenceState;
@@ -156,14 +156,22 @@ impl Run {
     /// One step of the current algorithm, seen by the probes that follow the path.
     fn step(&mut self) -> Result<(), Breakdown> {
         let follow = self.probes.iter().any(|p| p.follows_steps());
+        let full = follow && self.phases[self.phase].algorithm.is_full_batch();
         let before = if follow { self.at.theta().to_vec() } else { Vec::new() };
+        let from = if full { self.at.eval(&self.problem, &RowSet::Full).ok() } else { None };
+        let from_field = self.phases[self.phase].algorithm.field().filter(|_| full).cloned();
         let step = self.at.clocks.step;
         self.phases[self.phase].algorithm.step(&self.problem, &mut self.at)?;
         if self.at.clocks.step != step {
             self.looked = false;
-            let taken = self.phases[self.phase].algorithm.taken();
-            let record =
-                StepRecord { problem: &self.problem, before: &before, after: self.at.theta(), taken };
+            // The next refresh asks for the same evaluation, and says so where it breaks down.
+            let to = if full { self.at.eval(&self.problem, &RowSet::Full).ok() } else { None };
+            let algorithm = &self.phases[self.phase].algorithm;
+            let ends = from.as_deref().zip(to.as_deref()).map(|(from, to)| {
+                [End { full: from, field: from_field.as_ref() }, End { full: to, field: algorithm.field() }]
+            });
+            let (before, after, taken) = (&before, self.at.theta(), algorithm.taken());
+            let record = StepRecord { problem: &self.problem, before, after, taken, ends };
             self.probes.iter_mut().filter(|p| p.follows_steps()).for_each(|p| p.step(&record));
         }
         Ok(())

@@ -138,7 +138,7 @@ pub(super) fn fit(theta: &[f64], near: &Near, scale: &Scale) -> (f64, f64, usize
 }
 
 /// ε, δ and the multipliers themselves.
-fn multipliers(theta: &[f64], near: &Near, scale: &Scale) -> (f64, f64, Vec<f64>) {
+pub(super) fn multipliers(theta: &[f64], near: &Near, scale: &Scale) -> (f64, f64, Vec<f64>) {
     let Scale { q_min, degree, .. } = *scale;
     let shrink = q_min.powf(1.0 / degree - 1.0);
     let theta: Vec<f64> = theta.iter().map(|t| t / q_min.powf(1.0 / degree)).collect();

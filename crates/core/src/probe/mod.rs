@@ -21,6 +21,7 @@ mod near;
 mod near_homogeneous;
 mod robustness;
 mod sgd;
+mod theory;
 
 pub use accuracy::Accuracy;
 pub use alignment::Alignment;
@@ -33,6 +34,7 @@ pub use margin::Margin;
 pub use near_homogeneous::NearHomogeneous;
 pub use robustness::Robustness;
 pub use sgd::Sgd;
+pub use theory::Theory;
 
 /// What a probe knows before the first step.
 pub struct Context<'a> {
@@ -136,6 +138,17 @@ pub struct StepRecord<'a> {
     pub after: &'a [f64],
     /// What it was taken from, where it was a single step along a gradient.
     pub taken: Option<&'a Taken>,
+    /// Both ends of the step on the full training set, where the algorithm works on that.
+    pub ends: Option<[End<'a>; 2]>,
+}
+
+/// One end of a step on the full training set.
+#[derive(Clone, Copy, Debug)]
+pub struct End<'a> {
+    /// Loss and gradient there.
+    pub full: &'a Eval,
+    /// The algorithm's aggregated direction there, where it has one.
+    pub field: Option<&'a Field>,
 }
 
 /// One measurement each of named columns.
@@ -199,11 +212,12 @@ crate::catalogue! {
         "near" => NearHomogeneous,
         "layers" => Layers,
         "robustness" => Robustness,
+        "theory" => Theory,
     }
 }
 
 /// The probes that a spec has to ask for, because their looks cost many evaluations or decompositions.
-pub const ON_REQUEST: &[&str] = &["robustness", "near", "layers"];
+pub const ON_REQUEST: &[&str] = &["robustness", "near", "layers", "theory"];
 
 /// The order of homogeneity, or the reason why a probe cannot be used.
 fn needs_degree(probe: &str, problem: &Problem) -> Result<f64, Invalid> {
