@@ -22,6 +22,7 @@ pub mod overrides;
 pub mod page;
 pub mod place;
 pub mod recipe;
+pub mod refute;
 pub mod report;
 pub mod run;
 pub mod seeds;

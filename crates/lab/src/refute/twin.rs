@@ -1,0 +1,575 @@
+//! A small twin of a run, in double-double arithmetic.
+//!
+//! What `refute` finds has to survive without the rounding of f64 before it counts. The twin shares no code with the
+//! core: bias-free perceptrons with homogeneous activations, the two binary losses, steepest descent in ℓ2, ℓ∞ and ℓ1 with
+//! the paces that a candidate may have, and the flow by the classical Runge–Kutta method. It is a witness for small runs
+//! and no second core: it knows nothing else.
+//!
+//! With q_i = y_i f(x_i; θ): ln 𝓛 = shift + ln Σ e^{a_i − shift}, weights w_i = −ℓ'(q_i)/𝓛, g = ∇ ln 𝓛 = −Σ w_i ∇q_i.
+
+use latephase_core::algorithm::AnyAlgorithm;
+use latephase_core::descent::AnyDescent;
+use latephase_core::loss::{AnyLoss, Reduction};
+use latephase_core::model::AnyModel;
+use latephase_core::model::layer::Nonlinearity;
+use latephase_core::model::mlp::Bias;
+use latephase_core::norm::AnyNorm;
+use latephase_core::pace::AnyPace;
+use latephase_core::probe::Row;
+use latephase_core::{Batches, Data};
+
+use super::dd::Dd;
+use crate::spec::Spec;
+
+/// What the twin measures at every look, under the names of a run's columns.
+pub const COLUMNS: [&str; 18] = [
+    "step",
+    "ln_loss",
+    "log10_loss",
+    "ln_loss_sum",
+    "rho",
+    "ln_rho",
+    "q_min",
+    "margin",
+    "margin_product",
+    "smooth_margin",
+    "smooth_margin_product",
+    "margin_l1",
+    "smooth_margin_l1",
+    "margin_linf",
+    "smooth_margin_linf",
+    "nu_rel",
+    "beta",
+    "kkt_epsilon",
+];
+
+/// Local error allowed in a Runge–Kutta step of the flow, relative to ‖θ‖.
+const FLOW_ERROR: f64 = 1e-10;
+/// Longest such step, as the fall of ln 𝓛 that it predicts over max(1, |ln 𝓛|): looks are as dense.
+const FLOW_FALL: f64 = 0.02;
+/// Shortest, relative to ‖θ‖: below it the field is discontinuous, and the twin ends.
+const FLOW_FLOOR: f64 = 1e-14;
+
+/// σ(z) = right·max(z, 0)^p + left·min(z, 0); `left` only at p = 1.
+#[derive(Clone, Copy, Debug)]
+struct Activation {
+    right: f64,
+    left: f64,
+    power: f64,
+    /// Weight of the right-hand slope at the kink.
+    kink: f64,
+}
+
+impl Activation {
+    fn of(kind: &Nonlinearity, kink: f64) -> Result<Activation, String> {
+        let at = |right, left, power| Ok(Activation { right, left, power, kink });
+        match kind {
+            Nonlinearity::Relu(_) => at(1.0, 0.0, 1.0),
+            Nonlinearity::LeakyRelu(leaky) => at(1.0, leaky.slope, 1.0),
+            Nonlinearity::Ramp(ramp) => at(ramp.right, ramp.left, 1.0),
+            Nonlinearity::Abs(_) => at(1.0, -1.0, 1.0),
+            Nonlinearity::Identity(_) => at(1.0, 1.0, 1.0),
+            Nonlinearity::ReluPower(power) => at(1.0, 0.0, power.p),
+            other => Err(format!("the activation {} is not one that the twin knows", other.name())),
+        }
+    }
+
+    fn value(&self, z: Dd) -> Dd {
+        if z > Dd::ZERO {
+            Dd::from(self.right) * z.powf(self.power)
+        } else if self.power == 1.0 {
+            Dd::from(self.left) * z
+        } else {
+            Dd::ZERO
+        }
+    }
+
+    fn slope(&self, z: Dd) -> Dd {
+        if z > Dd::ZERO {
+            Dd::from(self.right * self.power) * z.powf(self.power - 1.0)
+        } else if self.power != 1.0 {
+            Dd::ZERO
+        } else if z < Dd::ZERO {
+            Dd::from(self.left)
+        } else {
+            Dd::from(self.kink * self.right + (1.0 - self.kink) * self.left)
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Loss {
+    Exponential,
+    Logistic,
+}
+
+/// ℓ = e^{anchor}·value and −ℓ' = e^{anchor}·slope.
+struct Parts {
+    anchor: Dd,
+    value: Dd,
+    slope: Dd,
+}
+
+/// Beyond this margin e^{−q} is below the last digit of a double-double beside 1.
+const FAR: f64 = 75.0;
+
+impl Loss {
+    fn parts(self, q: Dd) -> Parts {
+        let far = Parts { anchor: -q, value: Dd::ONE, slope: Dd::ONE };
+        match self {
+            Loss::Exponential => far,
+            Loss::Logistic if q.hi > FAR => far,
+            Loss::Logistic if q.hi > 0.0 => {
+                let e = (-q).exp();
+                Parts { anchor: Dd::ZERO, value: e.ln_1p(), slope: e / (Dd::ONE + e) }
+            }
+            Loss::Logistic => {
+                let e = q.exp();
+                Parts { anchor: Dd::ZERO, value: e.ln_1p() - q, slope: Dd::ONE / (Dd::ONE + e) }
+            }
+        }
+    }
+
+    /// ℓ⁻¹(e^{−u}).
+    fn inverse(self, u: Dd) -> Dd {
+        match self {
+            Loss::Exponential => u,
+            Loss::Logistic if u.hi > FAR => u,
+            Loss::Logistic => -(-u).exp().exp_m1().ln(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ball {
+    L2,
+    L1,
+    Linf,
+}
+
+impl Ball {
+    fn of(norm: &AnyNorm) -> Result<Ball, String> {
+        match norm {
+            AnyNorm::L2(_) => Ok(Ball::L2),
+            AnyNorm::L1(_) => Ok(Ball::L1),
+            AnyNorm::Linf(_) => Ok(Ball::Linf),
+            other => Err(format!("the norm {} is not one that the twin knows", other.name())),
+        }
+    }
+
+    fn size(self, v: &[Dd]) -> Dd {
+        match self {
+            Ball::L2 => v.iter().map(|x| *x * *x).sum::<Dd>().sqrt(),
+            Ball::L1 => v.iter().map(|x| x.abs()).sum(),
+            Ball::Linf => v.iter().map(|x| x.abs()).fold(Dd::ZERO, larger),
+        }
+    }
+
+    /// argmax ⟨g, d⟩ over the unit ball, and the maximum.
+    fn steepest(self, g: &[Dd]) -> (Vec<Dd>, Dd) {
+        let sign = |x: &Dd| match x {
+            x if *x > Dd::ZERO => Dd::ONE,
+            x if *x < Dd::ZERO => -Dd::ONE,
+            _ => Dd::ZERO,
+        };
+        match self {
+            Ball::L2 => {
+                let size = Ball::L2.size(g);
+                (g.iter().map(|x| *x / size).collect(), size)
+            }
+            Ball::Linf => (g.iter().map(sign).collect(), Ball::L1.size(g)),
+            Ball::L1 => {
+                let size = Ball::Linf.size(g);
+                let mut d = vec![Dd::ZERO; g.len()];
+                if let Some(j) = g.iter().position(|x| x.abs() == size) {
+                    d[j] = sign(&g[j]);
+                }
+                (d, size)
+            }
+        }
+    }
+}
+
+fn larger(a: Dd, b: Dd) -> Dd {
+    if a < b { b } else { a }
+}
+
+/// How far to go, as the pace of the same name.
+#[derive(Clone, Copy, Debug)]
+enum Rule {
+    Constant { eta: f64 },
+    LossScaled { eta: f64, a: f64 },
+    UnitDecrease { eta: f64, factor: f64, floor: f64 },
+    Normalized { c: f64, a: f64 },
+    PolynomialDecay { eta: f64, a: f64, offset: f64 },
+    Flow { error: f64 },
+}
+
+/// A run that the twin can repeat.
+#[derive(Clone, Debug)]
+pub struct Twin {
+    /// (outputs, inputs) of every layer.
+    layers: Vec<(usize, usize)>,
+    activation: Activation,
+    inputs: Vec<Vec<Dd>>,
+    signs: Vec<f64>,
+    loss: Loss,
+    /// What the spec's reduction subtracts from ln 𝓛_sum.
+    ln_divisor: Dd,
+    ball: Ball,
+    /// Unit steps: a rate of 1 is a step of length 1 whatever the gradient is.
+    is_unit: bool,
+    rule: Rule,
+    degree: f64,
+}
+
+/// Everything known at one θ.
+struct Eval {
+    q: Vec<Dd>,
+    weights: Vec<Dd>,
+    ln_loss_sum: Dd,
+    grad: Vec<Dd>,
+}
+
+impl Twin {
+    /// The twin of a spec with these data.
+    ///
+    /// # Errors
+    /// What of the spec the twin does not know.
+    pub fn of(spec: &Spec, data: &Data) -> Result<Twin, String> {
+        let linear = Activation { right: 1.0, left: 1.0, power: 1.0, kink: 0.0 };
+        let (widths, activation, is_plain) = match &spec.model {
+            AnyModel::Mlp(mlp) => {
+                let plain = mlp.bias == Bias::None && mlp.freeze.is_empty();
+                (mlp.widths.clone(), Activation::of(&mlp.activation, mlp.kink)?, plain)
+            }
+            AnyModel::Linear(model) => (Vec::new(), linear, !model.bias && model.freeze.is_empty()),
+            AnyModel::DeepLinear(model) => (model.widths.clone(), linear, model.freeze.is_empty()),
+            other => return Err(format!("the model {} is not one that the twin knows", other.name())),
+        };
+        if !is_plain {
+            return Err("the twin knows no biases and no frozen blocks".into());
+        }
+        let (loss, reduction) = match &spec.loss {
+            AnyLoss::Exponential(loss) => (Loss::Exponential, loss.reduction),
+            AnyLoss::Logistic(loss) => (Loss::Logistic, loss.reduction),
+            other => return Err(format!("the loss {} is not one that the twin knows", other.name())),
+        };
+        let [phase] = spec.algorithm.as_slice() else {
+            return Err("the twin knows no runs of several phases".into());
+        };
+        let (ball, is_unit, rule) = dynamics(&phase.algorithm)?;
+        let ends: Vec<usize> = [data.dim()].into_iter().chain(widths).chain([1]).collect();
+        let layers: Vec<(usize, usize)> = ends.windows(2).map(|w| (w[1], w[0])).collect();
+        let degree = (1..layers.len()).fold(1.0, |h, _| activation.power * h + 1.0);
+        Ok(Twin {
+            layers,
+            activation,
+            inputs: (0..data.n())
+                .map(|i| data.rows().row(i).iter().map(|x| Dd::from(*x)).collect())
+                .collect(),
+            signs: (0..data.n()).map(|i| data.sign(i)).collect(),
+            loss,
+            ln_divisor: match reduction {
+                Reduction::Sum => Dd::ZERO,
+                Reduction::Mean => Dd::from(data.n() as f64).ln(),
+            },
+            ball,
+            is_unit,
+            rule,
+            degree,
+        })
+    }
+
+    /// The flow that these steps follow, with looks of its own.
+    pub fn as_flow(&self) -> Twin {
+        Twin { rule: Rule::Flow { error: FLOW_ERROR }, is_unit: false, ..self.clone() }
+    }
+
+    /// The same at steps of `part` of the length; of a flow, at `part` of the local error.
+    pub fn shortened(&self, part: f64) -> Twin {
+        let rule = match self.rule {
+            Rule::Constant { eta } => Rule::Constant { eta: part * eta },
+            Rule::LossScaled { eta, a } => Rule::LossScaled { eta: part * eta, a },
+            Rule::UnitDecrease { eta, factor, floor } => {
+                Rule::UnitDecrease { eta: part * eta, factor, floor }
+            }
+            Rule::Normalized { c, a } => Rule::Normalized { c: part * c, a },
+            Rule::PolynomialDecay { eta, a, offset } => Rule::PolynomialDecay { eta: part * eta, a, offset },
+            Rule::Flow { error } => Rule::Flow { error: part * error },
+        };
+        Twin { rule, ..self.clone() }
+    }
+
+    /// Runs from θ₀ for at most `steps` steps, or until ln 𝓛 in the spec's reduction is at most `ln_loss`, with a look at
+    /// every step in `looks` and at the last (at every step where `looks` is empty). A number that is no longer finite, or
+    /// a gradient that is 0, ends it.
+    pub fn run(&self, theta: &[f64], steps: u64, ln_loss: f64, looks: &[u64]) -> Vec<Row> {
+        let mut theta: Vec<Dd> = theta.iter().map(|t| Dd::from(*t)).collect();
+        let mut rows = Vec::new();
+        // Part of η in use, and length of the flow's next step.
+        let (mut part, mut next) = (1.0, f64::INFINITY);
+        for step in 0..=steps {
+            let at = self.eval(&theta);
+            let here = at.ln_loss_sum - self.ln_divisor;
+            if !here.is_finite() {
+                break;
+            }
+            let (d, slope) = self.ball.steepest(&at.grad);
+            let is_last = step == steps || here.hi <= ln_loss || slope == Dd::ZERO || !slope.is_finite();
+            if is_last || looks.is_empty() || looks.contains(&step) {
+                rows.push(self.row(step, &theta, &at));
+            }
+            if is_last {
+                break;
+            }
+            let moved = |h: Dd, along: &[Dd]| -> Vec<Dd> {
+                theta.iter().zip(along).map(|(t, d)| *t - h * *d).collect()
+            };
+            // A rate of 1 moves by `unit`·d, and on ln 𝓛 by `unit`/𝓛.
+            let unit = if self.is_unit { Dd::ONE } else { here.exp() * slope };
+            let k = Dd::from(step as f64 + 1.0);
+            theta = match self.rule {
+                Rule::Constant { eta } => moved(Dd::from(eta) * unit, &d),
+                Rule::LossScaled { eta, a } => {
+                    let over_loss = if self.is_unit { (-here).exp() } else { slope };
+                    moved(Dd::from(eta) / k.powf(a) * over_loss, &d)
+                }
+                Rule::PolynomialDecay { eta, a, offset } => {
+                    let part = Dd::from(offset) / (Dd::from(offset) + Dd::from(step as f64));
+                    moved(Dd::from(eta) * (Dd::from(a) * part.ln()).exp() * unit, &d)
+                }
+                Rule::Normalized { c, a } => moved(Dd::from(c) / k.powf(a), &d),
+                Rule::UnitDecrease { eta, factor, floor } => loop {
+                    let next = moved(Dd::from(eta * part) / slope, &d);
+                    let fall = (at.ln_loss_sum - self.ln_loss_sum(&next)).hi;
+                    let ratio = fall / (eta * part);
+                    if factor.is_infinite() || (ratio >= 1.0 / factor && ratio <= factor) {
+                        part = (part * 2f64.powf(0.25)).min(1.0);
+                        break next;
+                    }
+                    if part <= floor && fall.is_finite() {
+                        break next;
+                    }
+                    part = if fall.is_finite() { (part * 0.5).max(floor) } else { part * 0.5 };
+                },
+                Rule::Flow { error } => {
+                    next = next.min(FLOW_FALL * here.hi.abs().max(1.0) / (slope.hi * slope.hi));
+                    match self.flow_step(&theta, &at, error, &mut next) {
+                        Some(theta) => theta,
+                        None => break,
+                    }
+                }
+            };
+        }
+        rows
+    }
+
+    /// −‖g‖⋆ d at θ.
+    fn velocity(&self, at: &Eval) -> Vec<Dd> {
+        let (d, slope) = self.ball.steepest(&at.grad);
+        d.into_iter().map(|d| -(slope * d)).collect()
+    }
+
+    /// Two classical Runge–Kutta steps of h/2, h such that one of h differs by at most `error`·‖θ‖; none where h falls
+    /// below the floor.
+    fn flow_step(&self, theta: &[Dd], at: &Eval, error: f64, h: &mut f64) -> Option<Vec<Dd>> {
+        let rho = Ball::L2.size(theta).hi;
+        let speed = Ball::L2.size(&self.velocity(at)).hi;
+        while *h * speed > FLOW_FLOOR * rho {
+            let half = Dd::from(0.5 * *h);
+            let whole = self.runge_kutta(theta, at, Dd::from(*h));
+            let middle = self.runge_kutta(theta, at, half);
+            let twice = self.runge_kutta(&middle, &self.eval(&middle), half);
+            let gap: Vec<Dd> = whole.iter().zip(&twice).map(|(a, b)| *a - *b).collect();
+            let ratio = Ball::L2.size(&gap).hi / (error * rho);
+            let factor = 0.9 * ratio.powf(-0.2);
+            // A NaN is no agreement.
+            let agrees = ratio <= 1.0;
+            *h *= if factor.is_nan() { 0.2 } else { factor.clamp(0.2, 4.0) };
+            if agrees {
+                return Some(twice);
+            }
+        }
+        None
+    }
+
+    fn runge_kutta(&self, theta: &[Dd], at: &Eval, h: Dd) -> Vec<Dd> {
+        let half = h * Dd::from(0.5);
+        let shifted =
+            |c: Dd, k: &[Dd]| -> Vec<Dd> { theta.iter().zip(k).map(|(t, k)| *t + c * *k).collect() };
+        let a = self.velocity(at);
+        let b = self.velocity(&self.eval(&shifted(half, &a)));
+        let c = self.velocity(&self.eval(&shifted(half, &b)));
+        let d = self.velocity(&self.eval(&shifted(h, &c)));
+        let sixth = h / Dd::from(6.0);
+        let two = Dd::from(2.0);
+        (0..theta.len()).map(|j| theta[j] + sixth * (a[j] + two * (b[j] + c[j]) + d[j])).collect()
+    }
+
+    /// Pre-activations of every layer for one input.
+    fn forward(&self, theta: &[Dd], x: &[Dd]) -> Vec<Vec<Dd>> {
+        let mut at = 0;
+        let mut z: Vec<Vec<Dd>> = Vec::new();
+        let mut a = x.to_vec();
+        for (outs, ins) in &self.layers {
+            let weights = &theta[at..at + outs * ins];
+            at += outs * ins;
+            let next: Vec<Dd> =
+                weights.chunks(*ins).map(|row| row.iter().zip(&a).map(|(w, a)| *w * *a).sum()).collect();
+            a = next.iter().map(|z| self.activation.value(*z)).collect();
+            z.push(next);
+        }
+        z
+    }
+
+    /// y·f(x; θ) of every example.
+    fn margins(&self, theta: &[Dd]) -> Vec<Dd> {
+        let out = |x: &Vec<Dd>| self.forward(theta, x).last().map_or(Dd::ZERO, |z| z[0]);
+        self.inputs.iter().zip(&self.signs).map(|(x, y)| Dd::from(*y) * out(x)).collect()
+    }
+
+    fn ln_loss_sum(&self, theta: &[Dd]) -> Dd {
+        self.weighed(&self.margins(theta)).0
+    }
+
+    /// ln Σ ℓ_i and w_i = −ℓ'(q_i)/𝓛.
+    fn weighed(&self, q: &[Dd]) -> (Dd, Vec<Dd>) {
+        let parts: Vec<Parts> = q.iter().map(|q| self.loss.parts(*q)).collect();
+        let shift = parts.iter().map(|p| p.anchor).fold(Dd::from(f64::NEG_INFINITY), larger);
+        let scale: Vec<Dd> = parts.iter().map(|p| (p.anchor - shift).exp()).collect();
+        let sum: Dd = parts.iter().zip(&scale).map(|(p, s)| p.value * *s).sum();
+        let weights = parts.iter().zip(&scale).map(|(p, s)| p.slope * *s / sum).collect();
+        (shift + sum.ln(), weights)
+    }
+
+    fn eval(&self, theta: &[Dd]) -> Eval {
+        let q = self.margins(theta);
+        let (ln_loss_sum, weights) = self.weighed(&q);
+        let mut grad = vec![Dd::ZERO; theta.len()];
+        for (i, x) in self.inputs.iter().enumerate() {
+            let gradient = self.gradient(theta, x);
+            let factor = -(weights[i] * Dd::from(self.signs[i]));
+            grad.iter_mut().zip(gradient).for_each(|(g, h)| *g = *g + factor * h);
+        }
+        Eval { q, weights, ln_loss_sum, grad }
+    }
+
+    /// ∇f(x; ·) at θ.
+    fn gradient(&self, theta: &[Dd], x: &[Dd]) -> Vec<Dd> {
+        let z = self.forward(theta, x);
+        let mut grad = vec![Dd::ZERO; theta.len()];
+        let mut delta = vec![Dd::ONE];
+        let mut end = theta.len();
+        for (l, (outs, ins)) in self.layers.iter().enumerate().rev() {
+            let start = end - outs * ins;
+            let below: Vec<Dd> = match l {
+                0 => x.to_vec(),
+                l => z[l - 1].iter().map(|z| self.activation.value(*z)).collect(),
+            };
+            let mut next = vec![Dd::ZERO; *ins];
+            for o in 0..*outs {
+                for i in 0..*ins {
+                    grad[start + o * ins + i] = delta[o] * below[i];
+                    next[i] = next[i] + delta[o] * theta[start + o * ins + i];
+                }
+            }
+            if l > 0 {
+                delta = next.iter().zip(&z[l - 1]).map(|(n, z)| *n * self.activation.slope(*z)).collect();
+            }
+            end = start;
+        }
+        grad
+    }
+
+    fn row(&self, step: u64, theta: &[Dd], at: &Eval) -> Row {
+        let here = at.ln_loss_sum - self.ln_divisor;
+        let q_min = at.q.iter().copied().fold(Dd::from(f64::INFINITY), |a, b| if b < a { b } else { a });
+        let rho = Ball::L2.size(theta);
+        let height = |size: Dd| size.powf(self.degree);
+        let smooth = self.loss.inverse(-at.ln_loss_sum);
+        // Each block's own degree: the outputs' in that block alone.
+        let mut product = Dd::ONE;
+        let mut end = theta.len();
+        let mut degree = 1.0;
+        for (outs, ins) in self.layers.iter().rev() {
+            let start = end - outs * ins;
+            product = product * Ball::L2.size(&theta[start..end]).powf(degree);
+            end = start;
+            degree *= self.activation.power;
+        }
+        let size = Ball::L2.size(&at.grad);
+        let radial = -theta.iter().zip(&at.grad).map(|(t, g)| *t * *g).sum::<Dd>();
+        let beta = radial / (rho * size);
+        let epsilon = {
+            let gap = theta.iter().zip(&at.grad).map(|(t, g)| *t / rho + *g / size);
+            let gap = gap.map(|x| x * x).sum::<Dd>().sqrt();
+            let margin = q_min / height(rho);
+            if margin > Dd::ZERO {
+                (-(margin.ln() / Dd::from(self.degree))).exp() * gap
+            } else {
+                Dd::from(f64::NAN)
+            }
+        };
+        let (l1, linf) = (Ball::L1.size(theta), Ball::Linf.size(theta));
+        let nu = at.q.iter().zip(&at.weights).map(|(q, w)| *q * *w).sum::<Dd>();
+        let values = [
+            Dd::from(step as f64),
+            here,
+            here / Dd::from(10.0).ln(),
+            at.ln_loss_sum,
+            rho,
+            rho.ln(),
+            q_min,
+            q_min / height(rho),
+            q_min / product,
+            smooth / height(rho),
+            smooth / product,
+            q_min / height(l1),
+            smooth / height(l1),
+            q_min / height(linf),
+            smooth / height(linf),
+            nu,
+            beta,
+            epsilon,
+        ];
+        let mut row = Row::default();
+        COLUMNS.iter().zip(values).for_each(|(name, value)| row.put(name, value.to_f64()));
+        row
+    }
+}
+
+/// Norm, whether steps are unit steps, and the rule.
+fn dynamics(algorithm: &AnyAlgorithm) -> Result<(Ball, bool, Rule), String> {
+    let stepped = match algorithm {
+        AnyAlgorithm::Flow(flow) => {
+            return Ok((Ball::of(&flow.norm)?, false, Rule::Flow { error: FLOW_ERROR }));
+        }
+        AnyAlgorithm::Stepped(stepped) => stepped,
+        other => return Err(format!("the algorithm {} is not one that the twin knows", other.name())),
+    };
+    if stepped.batch != Batches::Full {
+        return Err("the twin knows full batches only".into());
+    }
+    let (ball, is_unit) = match &stepped.descent {
+        AnyDescent::Steepest(descent) => (Ball::of(&descent.norm)?, false),
+        AnyDescent::Normalized(descent) if descent.momentum == 0.0 => (Ball::of(&descent.norm)?, true),
+        AnyDescent::Sign(_) => (Ball::Linf, true),
+        AnyDescent::Coordinate(_) => (Ball::L1, true),
+        other => return Err(format!("the descent {} is not one that the twin knows", other.name())),
+    };
+    let rule = match &stepped.pace {
+        AnyPace::Constant(pace) => Rule::Constant { eta: pace.eta },
+        AnyPace::Edge(pace) => Rule::Constant { eta: pace.eta },
+        AnyPace::LossScaled(pace) => Rule::LossScaled { eta: pace.eta, a: pace.a },
+        AnyPace::UnitDecrease(pace) => {
+            Rule::UnitDecrease { eta: pace.eta, factor: pace.factor, floor: pace.floor }
+        }
+        AnyPace::Normalized(pace) => Rule::Normalized { c: pace.c, a: pace.a },
+        AnyPace::PolynomialDecay(pace) => {
+            Rule::PolynomialDecay { eta: pace.eta, a: pace.a, offset: pace.offset }
+        }
+        other => return Err(format!("the pace {} is not one that the twin knows", other.name())),
+    };
+    Ok((ball, is_unit, rule))
+}
