@@ -21,6 +21,7 @@
 //! | [`algorithm::Algorithm`] | from one iterate to the next: steps, a flow, or a bundle through kinks |
 //! | [`probe::Probe`], [`probe::Snapshot`] | what is measured at a look |
 //! | [`robust`] | how far an input must move to be called something else: an attack and a bound |
+//! | [`ntk`], [`exact`] | the tangent kernel, layer by layer; exact maximal margins with certificates |
 //! | [`quadratic`] | the two small quadratic programmes behind the bundle and the KKT certificates |
 //! | [`catalogue!`], [`catalogue::Entry`] | the lists from which parsing, help and law tests come |
 //!
@@ -74,6 +75,7 @@ pub mod loss;
 pub mod matrix;
 pub mod model;
 pub mod norm;
+pub mod ntk;
 pub mod numeric;
 pub mod pace;
 pub mod probe;

@@ -185,6 +185,10 @@ impl Model for Frozen {
         self.whole.jvp(&self.export(theta), &whole, x, out, &mut Kept::of(tape).tape)
     }
 
+    fn tangent_gram(&self, theta: &[f64], x: Rows<'_>, cots: &[f64]) -> Result<Vec<f64>, Breakdown> {
+        self.whole.tangent_gram_of(&self.parts, &self.export(theta), x, cots)
+    }
+
     fn kinks(&self, theta: &[f64], x: Rows<'_>, within: f64) -> Option<Vec<Kink>> {
         self.whole.kinks(&self.export(theta), x, within)
     }

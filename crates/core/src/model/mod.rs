@@ -146,6 +146,46 @@ pub trait Model: Send + Sync + Debug {
         }
         Ok(())
     }
+    /// Inner products of gradients in θ: row-major, members × members, for the members a = p·n + i of passes p and rows i with
+    /// the gradients ∂⟨c_a, f(θ; x_i)⟩/∂θ. `cots` holds the c_a, members × outputs.
+    ///
+    /// Networks of dense layers make it of products of Gram matrices layer by layer, others of the gradients themselves.
+    ///
+    /// # Errors
+    /// Only models that run foreign code fail.
+    fn tangent_gram(&self, theta: &[f64], x: Rows<'_>, cots: &[f64]) -> Result<Vec<f64>, Breakdown> {
+        self.tangent_gram_of(&trained(self), theta, x, cots)
+    }
+    /// The same when only some blocks of the layout are trained.
+    ///
+    /// # Errors
+    /// Only models that run foreign code fail.
+    fn tangent_gram_of(
+        &self,
+        parts: &[Part],
+        theta: &[f64],
+        x: Rows<'_>,
+        cots: &[f64],
+    ) -> Result<Vec<f64>, Breakdown> {
+        let (k, n) = (self.outputs(), x.n());
+        let members = cots.len() / k;
+        let spans = layer::tangent::spans(self.layout().blocks().iter().map(crate::Block::len), parts);
+        let length = spans.iter().map(|(from, to)| to - from).sum();
+        let (mut tape, mut out, mut grad) = (Tape::default(), vec![0.0; k], vec![0.0; theta.len()]);
+        let (mut gram, mut failed) = (vec![0.0; members * members], None);
+        let mut gradient = |a: usize, to: &mut Vec<f64>| {
+            let row = x.slice(a % n, a % n + 1);
+            grad.fill(0.0);
+            let done = self.forward(theta, row, &mut out, &mut tape).and_then(|()| {
+                self.pullback(theta, row, &mut tape, &cots[a * k..(a + 1) * k], Some(&mut grad), None)
+            });
+            failed = done.err().or(failed.take());
+            spans.iter().for_each(|&(from, end)| to.extend_from_slice(&grad[from..end]));
+        };
+        layer::tangent::gram_of(members, length, &mut gradient, &mut gram);
+        layer::tangent::mirror(&mut gram, members);
+        failed.map_or(Ok(gram), Err)
+    }
     /// The places where the derivative with respect to θ or x is about to jump: pre-activations (or near ties of a maximum)
     /// whose distance to the jump, relative to the root mean square over their layer and row, is at most `within`. None
     /// where the model cannot tell.

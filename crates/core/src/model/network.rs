@@ -197,6 +197,20 @@ impl Model for Network {
         Ok(())
     }
 
+    fn tangent_gram_of(
+        &self,
+        parts: &[Part],
+        theta: &[f64],
+        x: Rows<'_>,
+        cots: &[f64],
+    ) -> Result<Vec<f64>, Breakdown> {
+        let members = cots.len() / self.outputs();
+        let mut gram = vec![0.0; members * members];
+        self.chain.tangent_gram(theta, parts, (x.data, x.n()), cots, &mut gram);
+        super::layer::tangent::mirror(&mut gram, members);
+        Ok(gram)
+    }
+
     fn kinks(&self, theta: &[f64], x: Rows<'_>, within: f64) -> Option<Vec<Kink>> {
         let mut list = Vec::new();
         let mut found = Kinks { list: &mut list, within, layer: String::new() };

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::tangent::add_weighted_gram;
 use super::{Building, Dual, Grads, Kept, Layer, LayerSpec, Param, Pass, Rise, Stage, Start, sizes};
 use crate::Invalid;
 use crate::catalogue::Entry;
@@ -135,6 +136,15 @@ impl Layer for BiasLayer {
         if let Some(along) = params.along.filter(|_| !self.without_bias) {
             self.add(along, dy);
         }
+    }
+
+    /// The gradient of b is the cotangent, summed over the entries that share a number.
+    fn tangent_gram(&self, pass: Pass<'_>, parts: &[Part], dy: &[f64], into: &mut [f64]) {
+        if self.without_bias || parts[0] != Part::Trained {
+            return;
+        }
+        let sums: Vec<f64> = dy.chunks_exact(self.span()).map(|entries| entries.iter().sum()).collect();
+        add_weighted_gram(&sums, self.shape[0], pass.n, into, |_, _| 1.0);
     }
 
     fn is_affine(&self) -> bool {

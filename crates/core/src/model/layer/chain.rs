@@ -64,6 +64,57 @@ impl Chain {
         }
     }
 
+    /// Adds to the lower triangle of `into` the inner products of the gradients of members (p, i), row i with the cotangent
+    /// p·n + i of `cots`: forward once, back once a pass, and each layer adds what its trained parameters give.
+    pub fn tangent_gram(
+        &self,
+        params: &[f64],
+        parts: &[Part],
+        (x, n): (&[f64], usize),
+        cots: &[f64],
+        into: &mut [f64],
+    ) {
+        let mut kept: Vec<Kept> = Vec::new();
+        for (k, layer) in self.layers.iter().enumerate() {
+            let mut own = Kept::default();
+            let mut output = vec![0.0; n * layer.outputs()];
+            let input = kept.last().map_or(x, |below| &below.output[..]);
+            layer.forward(self.params_of(params, k), input, n, &mut output, &mut own);
+            own.output = output;
+            kept.push(own);
+        }
+        let mut parts_of = Vec::new();
+        let mut rest = parts;
+        for layer in &self.layers {
+            let (own, after) = rest.split_at(layer.params().len());
+            parts_of.push(own);
+            rest = after;
+        }
+        // Below the first trained layer nothing is asked for.
+        let Some(first) = parts_of.iter().position(|own| own.contains(&Part::Trained)) else { return };
+        let mut dy = cots.to_vec();
+        for k in (first..self.layers.len()).rev() {
+            let layer = self.layers[k].as_ref();
+            let (below, here) = kept.split_at_mut(k);
+            let input = below.last().map_or(x, |b| &b.output[..]);
+            // A layer may use all that it kept; its output is lent beside it.
+            let output = std::mem::take(&mut here[0].output);
+            let pass = Pass { params: self.params_of(params, k), x: input, y: &output, n };
+            if parts_of[k].contains(&Part::Trained) {
+                layer.tangent_gram(pass, parts_of[k], &dy, into);
+            }
+            if k == first {
+                break;
+            }
+            let (out, width) = (n * layer.outputs(), input.len());
+            let mut dx = vec![0.0; dy.len() / out * width];
+            for (dy, dx) in dy.chunks_exact(out).zip(dx.chunks_exact_mut(width)) {
+                layer.pullback(pass, dy, Grads { params: None, inputs: Some(dx) }, &mut here[0]);
+            }
+            dy = dx;
+        }
+    }
+
     /// Calls `visit` with each layer's index, parameters, inputs and outputs, layer by layer.
     fn walk(
         &self,

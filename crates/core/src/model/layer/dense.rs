@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::affine::Affine;
 use super::dense_relu::DenseRelu;
 use super::product::product;
+use super::tangent::{add_weighted_gram, row_gram};
 use super::{
     Activation, Building, Dual, Grads, Kept, Layer, LayerSpec, Param, Pass, Rise, Stage, Start, sizes,
 };
@@ -171,6 +172,18 @@ impl Layer for DenseLayer {
             self.apply(weight, x.at, n, dy, Accum::Add);
         }
         self.add_bias(bias, dy);
+    }
+
+    fn tangent_gram(&self, pass: Pass<'_>, parts: &[Part], dy: &[f64], into: &mut [f64]) {
+        let weight = !self.without_weight && parts[0] == Part::Trained;
+        let bias = if self.adds_bias() && parts[1] == Part::Trained { 1.0 } else { 0.0 };
+        let n = pass.n;
+        if weight {
+            let inputs = row_gram(pass.x, self.inputs, n);
+            add_weighted_gram(dy, self.shape[0], n, into, |i, j| inputs[i * n + j] + bias);
+        } else if bias > 0.0 {
+            add_weighted_gram(dy, self.shape[0], n, into, |_, _| bias);
+        }
     }
 
     fn lipschitz(&self, params: &[f64]) -> f64 {

@@ -34,6 +34,7 @@ mod image;
 mod images;
 mod max_pool;
 mod product;
+pub(crate) mod tangent;
 
 pub use avg_pool::{AvgPool, AvgPoolLayer};
 pub use chain::Chain;
@@ -166,6 +167,14 @@ pub trait Layer: Stage + Any {
     /// A bound of ‖h(x) − h(x′)‖₂/‖x − x′‖₂ at these parameters; ∞ where none is known.
     fn lipschitz(&self, _params: &[f64]) -> f64 {
         f64::INFINITY
+    }
+    /// Adds to the lower triangle of `into` the inner products of gradients in this layer's trained parameters. `dy` holds
+    /// one cotangent of the outputs for each member, `n` of them for each pass over the rows: member p·n + i is row i's.
+    ///
+    /// By default the gradients are made one by one; a layer whose gradient is a product of what came in and what comes back
+    /// has its Gram matrix from those of the two.
+    fn tangent_gram(&self, pass: Pass<'_>, parts: &[Part], dy: &[f64], into: &mut [f64]) {
+        tangent::by_gradients(self, &self.params(), pass, parts, dy, into);
     }
     /// Whether outputs are affine in inputs, so that the pullback to the inputs is the same everywhere.
     fn is_affine(&self) -> bool {
