@@ -4,6 +4,8 @@
 //! min_{λ∈simplex} ‖Σ λ_n a_n‖⋆. Every function here returns both a solution and multipliers; [`Optimum::gap`] is what a
 //! check from the data alone makes of the two, never what a solver says of itself.
 
+pub mod two_layer;
+
 /// A maximal margin, the point that attains it and the multipliers that bound it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimum {

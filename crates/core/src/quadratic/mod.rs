@@ -1,22 +1,25 @@
-//! The two small quadratic programmes of the end of training, from Gram matrices alone.
+//! The small quadratic programmes of the end of training, from Gram matrices alone.
 //!
 //! | programme | what it is for | here |
 //! |---|---|---|
 //! | min ½λᵀGλ + cᵀλ over the simplex | the velocity of the flow where gradients of several pieces meet (c = 0); the step of a cutting-plane model | [`MinNorm`] |
 //! | min ½λᵀGλ − bᵀλ over λ ≥ 0 | the multipliers that explain θ best by the gradients of the margins | [`Nnls`] |
+//! | min ½‖g − Aμ‖² over 0 ≤ μ ≤ u, few dimensions | the longest step along a piecewise linear function in a cone | [`Bounded`] |
 //!
-//! Both are active-set methods. They keep the members that carry weight (the *support*) and a Cholesky factor of
+//! All are active-set methods. The first two keep the members that carry weight (the *support*) and a Cholesky factor of
 //! the support's Gram matrix, which gains or loses one row at a time in O(m²) operations; a warm start from the
 //! last weights costs a few such changes. Nearly equal members are the normal case, not an accident: a member
 //! that depends on the support up to rounding is exchanged for one of its number and never joins it.
 //!
 //! Every answer carries a certificate computed from G itself, so an answer that rounding spoilt says so.
 
+mod bounded;
 mod factor;
 mod min_norm;
 mod nnls;
 mod support;
 
+pub use bounded::Bounded;
 pub use min_norm::{MinNorm, Solution};
 pub use nnls::{Fit, Nnls};
 
