@@ -75,6 +75,14 @@ impl Svd {
         (!self.sigma.is_empty()).then(|| (column(&self.u), column(&self.v)))
     }
 
+    /// U with the sign (rows × r), the singular values of A, Vᵀ (r × cols), row by row.
+    pub(crate) fn parts(&self) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let (rows, cols, r) = (self.u.nrows(), self.v.nrows(), self.sigma.len());
+        let u = (0..rows * r).map(|k| self.sign * self.u[(k / r, k % r)]).collect();
+        let vt = (0..r * cols).map(|k| self.v[(k % cols, k / cols)]).collect();
+        (u, self.values().collect(), vt)
+    }
+
     /// Adds Σ_i weights_i u_i v_iᵀ·sign over as many pairs as there are weights.
     pub fn add(&self, weights: &[f64], block: &mut [f64]) {
         let count = weights.len();

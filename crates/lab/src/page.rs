@@ -7,7 +7,8 @@ use latephase_core::{Problem, Rows};
 
 use crate::error::Error;
 use crate::findings::{self, Columns};
-use crate::report::{Added, RegionLevel, Regions, ReportClaim, ReportRun, render};
+use crate::optima::record::{self, Line};
+use crate::report::{Added, ReferenceLine, RegionLevel, Regions, ReportClaim, ReportRun, render};
 use crate::spec::Spec;
 use crate::stint::{read_manifest, read_spec, snapshot_name};
 use crate::store::tensors::read_theta;
@@ -65,8 +66,22 @@ fn read_run(dir: &Path, problem: Option<&Problem>) -> Result<ReportRun, Error> {
         citations: summary::citations(&spec).into_iter().map(|c| c.text.to_owned()).collect(),
         credit: manifest["data"]["credit"].as_str().map(str::to_owned),
         regions,
+        references: record::read(dir)?.into_iter().map(drawn).collect(),
         manifest,
     })
+}
+
+fn drawn(line: Line) -> ReferenceLine {
+    ReferenceLine {
+        column: line.column,
+        name: line.reference,
+        scope: line.scope.name().to_owned(),
+        unit: line.unit,
+        value: line.value,
+        bound: line.bound,
+        below: line.below,
+        below_value: line.below_value,
+    }
 }
 
 /// The score f/max|f| on a grid around the data, at the kept levels and at the end.

@@ -73,6 +73,9 @@ pub struct Spec {
     /// What is measured at a look; by default everything but what is [on request](ON_REQUEST).
     #[serde(default = "every_probe")]
     pub probes: Vec<AnyProbe>,
+    /// Whether the reference optima of the margins are computed at the end, into `exact.json`; off by default.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub exact: bool,
     /// Where the settings were written, for messages.
     #[serde(skip)]
     pub origin: Origin,
@@ -85,6 +88,10 @@ pub struct Keep {
     /// Levels of log₁₀ of the loss: θ is kept when the loss first gets there; none by default.
     #[serde(default)]
     pub log10_loss: Vec<f64>,
+}
+
+fn is_off(switch: &bool) -> bool {
+    !switch
 }
 
 fn every_probe() -> Vec<AnyProbe> {

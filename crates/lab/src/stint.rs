@@ -13,7 +13,8 @@ use serde_json::json;
 use crate::build::{Built, build};
 use crate::claim::Facts;
 use crate::error::Error;
-use crate::findings;
+use crate::findings::{self, Columns};
+use crate::optima::{Setting, answers, record};
 use crate::outcome::Outcome;
 use crate::page;
 use crate::run::{Run, Sink, Tick};
@@ -282,9 +283,20 @@ fn drive(
     let findings = findings::of(&dir, &facts)?;
     store.write("findings.json", &pretty(&findings))?;
     store.write("manifest.json", &pretty(&manifest))?;
+    if spec.exact && !outcome.is_interrupted() {
+        hold(&dir, spec, &run)?;
+    }
     let report = page::of_run(&dir, &run.problem)?;
     store.write("report.html", report.as_bytes())?;
     Ok(Finished { dir, outcome, seconds, manifest })
+}
+
+/// Writes the optima that the margins of a finished run are held against.
+fn hold(dir: &Path, spec: &Spec, run: &Run) -> Result<(), Error> {
+    let mut setting = Setting::of(spec, &run.problem);
+    setting.theta = Some(run.at.theta());
+    let all = answers(&setting, &|_, _| true);
+    record::write(dir, &record::value(&spec.hash8()?, &all, Some(&Columns::read(dir)?)))
 }
 
 /// The stored blocks that are not of θ.

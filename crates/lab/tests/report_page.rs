@@ -2,7 +2,7 @@
 
 mod report_fixture;
 
-use latephase_lab::report::{Added, Figure, ReportRun, Trace, render};
+use latephase_lab::report::{Added, Figure, ReferenceLine, ReportRun, Trace, render};
 use report_fixture::{figure, regions, run};
 use serde_json::Value;
 
@@ -60,6 +60,13 @@ fn no_text_becomes_markup_or_ends_the_data() {
     let evil = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{data}}";
     let run = ReportRun {
         claims: Vec::new(),
+        references: vec![ReferenceLine {
+            column: evil.into(),
+            name: evil.into(),
+            scope: evil.into(),
+            unit: evil.into(),
+            ..Default::default()
+        }],
         name: evil.into(),
         columns: vec![(evil.into(), vec![1.0])],
         spec_toml: evil.into(),

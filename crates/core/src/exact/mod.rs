@@ -3,6 +3,34 @@
 //! A maximal margin is the value of a convex problem max_{‖θ‖≤1} min_n ⟨a_n, θ⟩ (or of several), and its dual is
 //! min_{λ∈simplex} ‖Σ λ_n a_n‖⋆. Every function here returns both a solution and multipliers; [`Optimum::gap`] is what a
 //! check from the data alone makes of the two, never what a solver says of itself.
+//!
+//! | problem | function | how |
+//! |---|---|---|
+//! | linear, ℓ2 (Frobenius) | [`max_margin`] | shortest vector of the hull of the a_n, over a growing set of them |
+//! | linear, ℓ1 and ℓ∞ | [`max_margin`] | linear programmes (Clarabel), then the equations of the active set |
+//! | linear, ℓp | [`max_margin`] | Newton's method on the dual |
+//! | linear, spectral and nuclear | [`max_margin`] | proximal points, each by a semismooth Newton method |
+//! | a Gram matrix | [`kernel::max_margin`] | as ℓ2, from inner products alone |
+//! | no θ separates | [`Failure::NotSeparable`] | the certificate of Farkas, polished on its support |
+//!
+//! [`verify`] makes bounds from any solution and multipliers, with its own roundings taken off.
+
+mod constraints;
+mod equations;
+mod farkas;
+mod geometry;
+mod hull;
+pub mod kernel;
+mod linear;
+mod polyhedral;
+mod schatten;
+mod smooth;
+mod verify;
+
+pub use constraints::{Constraint, Constraints};
+pub use geometry::Geometry;
+pub use linear::max_margin;
+pub use verify::verify;
 
 pub mod two_layer;
 

@@ -14,7 +14,7 @@ const DEPENDENT: f64 = 1e-14;
 
 /// L of A = LLᵀ, and its order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Factor {
+pub(crate) struct Factor {
     /// Row i has i + 1 entries and starts at i(i+1)/2.
     pub rows: Vec<f64>,
     pub order: usize,

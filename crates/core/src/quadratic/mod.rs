@@ -14,7 +14,7 @@
 //! Every answer carries a certificate computed from G itself, so an answer that rounding spoilt says so.
 
 mod bounded;
-mod factor;
+pub(crate) mod factor;
 mod min_norm;
 mod nnls;
 mod support;

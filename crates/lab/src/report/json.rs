@@ -4,7 +4,7 @@
 //! A column that never changes is `{"n": rows, "all": value}`. Every `<` and `>` is written as an escape, so no text
 //! can end the surrounding script element.
 
-use super::{Added, Figure, Regions, ReportRun};
+use super::{Added, Figure, ReferenceLine, Regions, ReportRun};
 use std::fmt::Write;
 
 /// All that the page's script reads.
@@ -24,6 +24,8 @@ pub(super) fn payload(runs: &[ReportRun], added: &Added) -> String {
             column(out, values);
             *out += "]\n";
         });
+        *out += "],\"references\":[";
+        list(out, &run.references, reference);
         *out += "],\"regions\":";
         match &run.regions {
             Some(r) => regions(out, r),
@@ -67,6 +69,22 @@ fn figure(out: &mut String, figure: &Figure) {
         *out += "}";
     });
     *out += "]}";
+}
+
+fn reference(out: &mut String, line: &ReferenceLine) {
+    *out += "{";
+    for (key, text) in
+        [("column", &line.column), ("name", &line.name), ("scope", &line.scope), ("unit", &line.unit)]
+    {
+        let _ = write!(out, "\"{key}\":");
+        string(out, text);
+        *out += ",";
+    }
+    *out += "\"value\":";
+    number(out, line.value);
+    *out += ",\"bound\":";
+    number(out, line.bound);
+    *out += "}";
 }
 
 fn regions(out: &mut String, regions: &Regions) {

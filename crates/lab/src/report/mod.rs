@@ -50,8 +50,31 @@ pub struct ReportRun {
     pub credit: Option<String>,
     /// Decision regions, for data in the plane.
     pub regions: Option<Regions>,
+    /// The optima that columns are held against, drawn as horizontal lines.
+    pub references: Vec<ReferenceLine>,
     /// Version, machine, hashes, counts of evaluations.
     pub manifest: serde_json::Value,
+}
+
+/// An optimum that a column is held against.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReferenceLine {
+    /// The column.
+    pub column: String,
+    /// Who knows it.
+    pub name: String,
+    /// Whether it is an optimum of all θ, or of a neighbourhood.
+    pub scope: String,
+    /// How it follows from an exact problem.
+    pub unit: String,
+    /// Attained by some θ; NaN where none is known.
+    pub value: f64,
+    /// Not exceeded by any θ; NaN where nothing is known.
+    pub bound: f64,
+    /// How far below the bound the run ended, relative to it.
+    pub below: f64,
+    /// How far below the value the run ended, relative to it; negative where it ended above a local optimum.
+    pub below_value: f64,
 }
 
 /// The sign of a network over the plane, at several levels of loss, with the data.
@@ -182,7 +205,7 @@ pub fn render(title: &str, runs: &[ReportRun], added: &Added) -> String {
             ("outcomes", &outcomes(runs, added)),
             ("claims", &claims::table(runs)),
             ("note", &html::note(&added.note)),
-            ("tables", &added.tables.iter().map(html::table).collect::<String>()),
+            ("tables", &added.tables.iter().chain(&references(runs)).map(html::table).collect::<String>()),
             ("table", &matrix(&names, &tables)),
             ("run_key", &run_key(&names, added)),
             ("specs", &specs(runs)),
@@ -198,6 +221,40 @@ pub fn render(title: &str, runs: &[ReportRun], added: &Added) -> String {
             ("script", SCRIPT),
         ],
     )
+}
+
+/// The optima of every run with how far below them it ended, as a table; none where no run has any.
+fn references(runs: &[ReportRun]) -> Option<ReportTable> {
+    let small = |x: f64| if x.is_finite() { format!("{x:.2e}") } else { "–".to_owned() };
+    let number = |x: f64| if x.is_finite() { format!("{x:.9}") } else { "–".to_owned() };
+    let rows: Vec<(String, Vec<ReportCell>)> = runs
+        .iter()
+        .flat_map(|run| run.references.iter().map(move |line| (run, line)))
+        .map(|(run, line)| {
+            let label = match runs.len() {
+                1 => line.column.clone(),
+                _ => format!("{}: {}", run.name, line.column),
+            };
+            let cells = [
+                number(line.value),
+                number(line.bound),
+                small((line.bound - line.value) / line.bound),
+                small(line.below),
+                small(line.below_value),
+                format!("{}, {}: {}", line.scope, line.name, line.unit),
+            ];
+            (label, cells.map(|text| ReportCell { text, is_best: false }).to_vec())
+        })
+        .collect();
+    let heads = ["attained", "bound", "gap", "run below bound", "run below attained", "reference"];
+    (!rows.is_empty()).then(|| ReportTable {
+        title: "Against the optimum".to_owned(),
+        note: "Attained: a margin that some θ has. Bound: one that no θ exceeds, recomputed from the data. Relative distances; a \
+               run ends below the bound, and above what is attained only where that is a local optimum."
+            .to_owned(),
+        columns: heads.map(String::from).to_vec(),
+        rows,
+    })
 }
 
 /// The text of plotly.js and its version, without the MathJax that the crate adds: no formula here needs it.

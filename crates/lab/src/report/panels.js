@@ -25,7 +25,8 @@ const PANELS = [
       ['log', ['margin', 'smooth_margin'], '', true],
     ],
     caption: 'margin = q_min/ρᴸ. Along ℓ2 gradient flow smooth_margin should never fall once the loss is below its threshold, and the '
-      + 'two should meet (Lyu & Li 2020, Thm 4.1). Finite steps, mini-batches and other geometries are not covered by that theorem.',
+      + 'two should meet (Lyu & Li 2020, Thm 4.1). Finite steps, mini-batches and other geometries are not covered by that theorem. '
+      + 'Dotted lines: the exact optimum, or a bound, where the run has been held against one (latephase exact).',
   },
   {
     id: 'margins-other', title: 'Margins by other norms',

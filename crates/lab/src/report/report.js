@@ -128,6 +128,22 @@
     return traces;
   }
 
+  // The optimum of a column, from end to end of its run: one line where bound and attained value meet, else both.
+  function optimum(run, name, style, log) {
+    const xs = Array.from(run.columns.get(x.axis[0])).filter(v => usable(v, x.log));
+    if (!xs.length) return [];
+    const ends = [xs.reduce((a, b) => Math.min(a, b)), xs.reduce((a, b) => Math.max(a, b))];
+    const line = (of, what, height, dash, k) => usable(height, log) ? [{
+      type: 'scatter', uid: uid(run.index, name) + '-optimum-' + k, x: ends, y: [height, height], mode: 'lines', legendgroup: name, showlegend: false,
+      meta: -1, line: { color: style.colour, dash, width: 1.2 }, opacity: 0.75,
+      hovertemplate: '<b>' + plain(name) + '</b><br>' + what + ' ' + exact(height) + '<br>' + plain(of.scope + ', ' + of.name + ': ' + of.unit) + '<extra></extra>',
+    }] : [];
+    return run.references.filter(of => of.column === name).flatMap((of, k) => {
+      const meet = Math.abs(of.bound - of.value) <= 1e-6 * Math.abs(of.bound);
+      return meet ? line(of, 'optimum', of.value, 'dot', 2 * k) : [...line(of, 'attained', of.value, 'dashdot', 2 * k), ...line(of, 'bound', of.bound, 'dot', 2 * k + 1)];
+    });
+  }
+
   function curves(names, log, drop) {
     const traces = [];
     const several = runs.length > 1;
@@ -136,6 +152,7 @@
         const colour = theme.colours[(several ? run.colour : k) % theme.colours.length];
         const dash = several ? DASHES[k % DASHES.length] : k < theme.colours.length ? 'solid' : 'dash';
         traces.push(...curve(run, name, { name, colour, dash, legend: !several && names.length > 1 }, log, drop));
+        traces.push(...optimum(run, name, { colour }, log));
       }
       // With several runs colour is the run (key above) and dash is the column: a neutral line stands for it.
       if (several && names.length > 1) {

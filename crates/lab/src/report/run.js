@@ -6,7 +6,7 @@ const decodeAll = list => Float64Array.from(list, decode);
 const exact = v => Number.isNaN(v) ? 'not measured' : String(v).replace('Infinity', '∞').replace(/^-/, '−');
 
 class Run {
-  constructor({ name, colour, columns, regions }, index) {
+  constructor({ name, colour, columns, references, regions }, index) {
     this.name = name;
     this.index = index;
     this.colour = colour;
@@ -20,6 +20,8 @@ class Run {
       regions.points = regions.points.map(p => p.map(decode));
     }
     this.regions = regions;
+    for (const line of references) for (const key of ['value', 'bound']) line[key] = decode(line[key]);
+    this.references = references;
     this.derive('log10_loss', 'ln_loss', v => v / Math.LN10);
     this.derive('ln_rho', 'rho', Math.log);
     this.derive('decades', 'log10_loss', v => -v);

@@ -49,6 +49,14 @@ pub fn run(name: &str, rows: usize, rate: f64) -> ReportRun {
             verdict: "holds".into(),
             ..Default::default()
         }],
+        references: vec![latephase_lab::report::ReferenceLine {
+            column: "margin".into(),
+            name: "linear".into(),
+            scope: "global".into(),
+            value: 0.06,
+            bound: 0.06,
+            ..Default::default()
+        }],
         name: name.to_string(),
         columns,
         spec_toml: format!(
