@@ -148,6 +148,16 @@ loss are taken. `init = { kind = \"file\", path = \"net.safetensors\" }` goes on
         #[arg(long)]
         json: bool,
     },
+    /// Print the exact optima that the margins of a spec or a run are held against, with certified gaps.
+    #[command(after_help = "Examples:
+  latephase exact spec.toml
+  latephase exact steepest-linear --norm linf --norm '{ kind = \"lp\", p = 3 }'
+  latephase exact --run runs/quickstart-1a2b3c4d
+
+Every bound is recomputed from the data alone: `value` is a margin that some theta has, `bound` one that none exceeds, gap
+(bound - value)/bound. With --run they go into RUN/exact.json with the run's own margins, and onto the charts of its page.
+Data that nothing separates end with code 3 and the examples that show it; a margin above its bound ends with code 1.")]
+    Exact(Exact),
     /// Run all of a recipe and hold it against the paper.
     #[command(after_help = "Examples:
   latephase recipe quickstart --quick
@@ -233,6 +243,29 @@ pub struct Audit {
     #[arg(long, requires = "out")]
     pub force: bool,
     /// One JSON object on standard output instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `exact`.
+#[derive(Debug, Args)]
+pub struct Exact {
+    /// A spec file or a recipe's name.
+    #[arg(value_name = "SPEC|RECIPE", required_unless_present = "run")]
+    pub spec: Option<String>,
+    /// Changes to it.
+    #[arg(value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// A run directory instead: its spec, its theta and its margins.
+    #[arg(long, value_name = "RUN", conflicts_with = "spec")]
+    pub run: Option<PathBuf>,
+    /// Margins in this norm only; may be given several times [default: those that the run measures].
+    #[arg(long, value_name = "NORM")]
+    pub norm: Vec<String>,
+    /// This reference only; may be given several times.
+    #[arg(long, value_name = "ID")]
+    pub only: Vec<String>,
+    /// One JSON object on standard output instead of the table.
     #[arg(long)]
     pub json: bool,
 }

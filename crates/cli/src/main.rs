@@ -7,6 +7,7 @@ mod check_spec;
 mod cite;
 mod compare;
 mod degree;
+mod exact;
 mod exit;
 mod init;
 mod input;
@@ -51,6 +52,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Check(args) => check::check(&args),
         Command::Audit(args) => audit::audit(&args),
         Command::Degree { spec, overrides, radius, json } => degree::degree(&spec, &overrides, radius, json),
+        Command::Exact(args) => exact::exact(&args),
         Command::Recipe(args) => recipe::recipe(&args),
     }
 }
