@@ -61,7 +61,7 @@ const BATCHES: [(&str, &str, &str); 3] = [
     ("shuffle", "without replacement, a new order every epoch", "size = 32"),
     ("fresh", "a subset drawn anew and independently at every step", "size = 32"),
 ];
-const INITIALISATIONS: [(&str, &str, &str); 7] = [
+const INITIALISATIONS: [(&str, &str, &str); 8] = [
     ("he", "normal with variance 2/fan_in", "alpha = 0.1"),
     ("he-truncated", "the same, cut off at two standard deviations", ""),
     ("lecun", "normal with variance 1/fan_in", ""),
@@ -69,6 +69,7 @@ const INITIALISATIONS: [(&str, &str, &str); 7] = [
     ("uniform-fan", "uniform on +-1/fan, fan_in or fan_out", "alpha = 0.01\nfan = \"out\""),
     ("normal", "normal with a given standard deviation", "std = 0.01\nlayers = [1.0, 0.1]"),
     ("file", "weights made elsewhere, from a safetensors file", "path = \"theta.safetensors\""),
+    ("values", "every weight given, block after block", "values = [1.0, -0.5]"),
 ];
 
 /// Lists one kind with examples or by its names alone, or everything there is.

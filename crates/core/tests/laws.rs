@@ -167,6 +167,8 @@ fn architectures() -> Vec<String> {
         ("mlp", "widths = [4, 3]\nactivation = 'relu-power'\nfreeze = ['2.weight']"),
         ("mlp", "widths = [4, 3]\nactivation = { kind = 'relu-power', p = 2.5 }\nfreeze = ['0']"),
         ("mlp", "widths = [3, 4, 2]\nactivation = 'leaky-relu'\nfreeze = ['0', '4.weight']"),
+        ("rotation-free", "width = 3\nactivation = 'leaky-relu'"),
+        ("rotation-free", "width = 5\nactivation = 'relu-power'"),
     ] {
         all.push(format!("kind = '{kind}'\n{settings}"));
     }
@@ -655,6 +657,10 @@ fn settings_that_make_no_sense_are_refused_with_their_name() {
         ("kind = 'mlp'\nwidths = [3]\nactivation = { kind = 'leaky-relu', slope = inf }", "activation.slope"),
         ("kind = 'linear'\ninit = { kind = 'he', alpha = -1 }", "init.alpha"),
         ("kind = 'diagonal'\ndepth = 0", "depth"),
+        ("kind = 'rotation-free'\nwidth = 0", "width"),
+        ("kind = 'linear'\ninit = { kind = 'values', values = [1, nan] }", "init.values[1]"),
+        ("kind = 'linear'\ninit = { kind = 'values', values = [1] }", "init.values"),
+        ("kind = 'diagonal'\ninit = { kind = 'values', values = [1, 2, 3] }", "init.values"),
     ];
     for (text, field) in models {
         let error = parse::<AnyModel>(text).build().assemble(&[2], 1).expect_err(text);

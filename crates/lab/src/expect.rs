@@ -73,7 +73,7 @@ pub struct Expect {
 pub enum Value {
     /// A number.
     Number(f64),
-    /// `margin_l1`, `margin_l2`, `margin_linf` or `margin_global/2`.
+    /// `margin_l1`, `margin_l2`, `margin_linf`, `margin_nc`, `margin_global/2` or `margin_global_lower`.
     Truth(String),
 }
 

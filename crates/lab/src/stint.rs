@@ -274,7 +274,8 @@ fn drive(
             "files": files.iter().map(|f| json!({ "path": f.path, "sha256": f.sha256 })).collect::<Vec<_>>(),
             "credit": credit,
             "truth": truth.as_ref().map(|t| json!({
-                "margin_l2": t.margin_l2, "margin_l1": t.margin_l1, "margin_linf": t.margin_linf, "direction": t.direction, "margin_global": t.margin_global, "note": t.note })),
+                "margin_l2": t.margin_l2, "margin_l1": t.margin_l1, "margin_linf": t.margin_linf, "direction": t.direction, "margin_global": t.margin_global,
+                "margin_global_lower": t.margin_global_lower, "margin_nc": t.margin_nc, "note": t.note })),
         },
         "counts": counts(&run),
         "looks": timings,

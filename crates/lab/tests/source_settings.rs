@@ -47,6 +47,7 @@ fn every_setting_of_more_than_one_form_reads_back_the_same() {
         "data = { kind = 'csv', path = 'a', test = 'b.csv', classes = ['x', 'y'], train = 5 }",
         "data = { kind = 'csv', path = 'a', test = 10, normalize = 'unit-rows' }",
         "data = { kind = 'rings', radii = [1, 2, 3], constant = 1 }",
+        "data = { kind = 'points', inputs = [[1, 2.5], [0, 1], [3, 4]], labels = [0, 2, 1] }",
     ] {
         let source = spec(text).unwrap_or_else(|e| panic!("{text}: {e}"));
         let written = toml::to_string(&source).unwrap();
@@ -65,7 +66,7 @@ fn a_bare_string_is_the_kind_with_its_defaults() {
 #[test]
 fn an_unknown_kind_is_answered_with_the_list() {
     let list = "expected one of `digits`, `idx`, `csv`, `gaussian-margin`, `teacher-student`, `xor-parity`, \
-                `two-points`, `four-points`, `rings`, `orthogonal`";
+                `two-points`, `four-points`, `rings`, `orthogonal`, `groups`, `points`";
     refused("data = 'mnist'", &format!("unknown data source `mnist`, {list}"));
     refused("data = { kind = 'mnist' }", &format!("unknown data source `mnist`, {list}"));
     refused("data = { classes = [1, 2] }", &format!("missing field `kind`, {list}"));
@@ -130,6 +131,31 @@ fn settings_that_do_not_fit_each_other_are_refused_before_anything_is_read() {
         ),
         ("kind = 'orthogonal', n = 5, dim = 2", "@dim@2 dimensions have no 5 orthogonal inputs"),
         ("kind = 'two-points', positive = [1]", "@negative@2 coordinates, but `positive` has 1"),
+        (
+            "kind = 'groups', noise = 0.34",
+            "@noise@0.34 is not between 0 and 1/(groups - 1) = 0.3333333333333333, below 1: groups would reach into each other",
+        ),
+        (
+            "kind = 'groups', groups = 2, noise = 1",
+            "@noise@1 is not between 0 and 1/(groups - 1) = 1, below 1: groups would reach into each other",
+        ),
+        ("kind = 'groups', dim = 3", "@dim@3 given, at least 4 needed"),
+        ("kind = 'points', inputs = [], labels = []", "@inputs@at least one point is needed"),
+        ("kind = 'points', inputs = [[]], labels = [1]", "@inputs[0]@a point needs at least one coordinate"),
+        (
+            "kind = 'points', inputs = [[1], [1, 2]], labels = [1, -1]",
+            "@inputs[1]@2 coordinates, but the first point has 1",
+        ),
+        ("kind = 'points', inputs = [[1], [nan]], labels = [1, -1]", "@inputs[1]@NaN is not finite"),
+        ("kind = 'points', inputs = [[1], [2]], labels = [1]", "@labels@1 labels for 2 points"),
+        (
+            "kind = 'points', inputs = [[1], [2]], labels = [1, 5]",
+            "@labels[1]@5 is no label; use 1 and -1, or class numbers 0, 1, 2, … without gaps",
+        ),
+        (
+            "kind = 'points', inputs = [[1], [2], [3]], labels = [0, 2, 0]",
+            "@labels@no point is of class 1, but some of 2",
+        ),
         ("kind = 'rings', noise = inf", "@noise@inf is not between 0 and 1e100"),
     ] {
         refused(&format!("data = {{ {body} }}"), with);
@@ -145,6 +171,8 @@ fn sizes_that_no_machine_holds_are_refused_without_allocating() {
         "kind = 'xor-parity', dim = 1_000_000, n = 1_000_000_000",
         "kind = 'orthogonal', n = 1_000_000_000",
         "kind = 'rings', n = 9_000_000_000_000_000_000",
+        "kind = 'groups', each = 9_000_000_000_000_000_000",
+        "kind = 'groups', groups = 1_000_000_000, dim = 1_000_000_000, noise = 0",
     ] {
         let message = spec(&format!("data = {{ {body} }}")).unwrap_err();
         assert!(message.contains("are more than"), "{body}: {message}");
@@ -161,6 +189,7 @@ fn the_seed_of_the_source_wins_over_the_one_given_and_resolved_writes_it_out() {
         "kind = 'xor-parity'\ndim = 9\nn = 20",
         "kind = 'orthogonal'\nn = 4",
         "kind = 'rings'",
+        "kind = 'groups'",
     ] {
         let source: Source = toml::from_str(text).unwrap();
         let of = |source: &Source, seed| source.load(seed, &here).unwrap().train;

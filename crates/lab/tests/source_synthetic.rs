@@ -284,3 +284,58 @@ fn rings_lie_at_their_radii_and_the_constant_is_a_third_coordinate() {
     }
     assert_eq!(load("kind = 'rings'").train.dim(), 2);
 }
+
+#[test]
+fn groups_keep_the_assumption_of_their_margin() {
+    for (groups, dim, noise) in [(2, 2, 0.9), (3, 3, 0.5), (4, 10, 0.1), (10, 12, 0.11)] {
+        let text = format!(
+            "kind = 'groups'\ngroups = {groups}\neach = 50\ndim = {dim}\nnoise = {noise}\ntest_each = 7"
+        );
+        let loaded = load(&text);
+        let truth = loaded.truth.unwrap();
+        let margin = truth.margin_nc.unwrap();
+        assert_eq!(margin, (1.0f64 - noise * noise).sqrt());
+        let test = loaded.test.unwrap();
+        assert_eq!((loaded.train.n(), test.n()), (50 * groups, 7 * groups));
+        // Noise-free data of the same seed lie at the directions themselves.
+        let bare = load(&format!("kind = 'groups'\ngroups = {groups}\neach = 1\ndim = {dim}\nnoise = 0"));
+        let rows = bare.train.rows();
+        let directions: Vec<(f64, &[f64])> = (0..groups).map(|k| (bare.train.sign(k), rows.row(k))).collect();
+        for (k, (_, a)) in directions.iter().enumerate() {
+            for (l, (_, b)) in directions.iter().enumerate() {
+                let expected = if k == l { 1.0 } else { -1.0 / (groups as f64 - 1.0) };
+                assert!((dot(a, b) - expected).abs() < 1e-14, "{text}");
+            }
+        }
+        for data in [&loaded.train, &test] {
+            for i in 0..data.n() {
+                let x = data.rows().row(i);
+                assert!((dot(x, x) - 1.0).abs() < 1e-14);
+                let along: Vec<(f64, f64)> = directions.iter().map(|(y, beta)| (*y, dot(beta, x))).collect();
+                let own: Vec<_> = along.iter().filter(|(_, p)| *p > 1e-15).collect();
+                let [(y, p)] = own[..] else { panic!("{text}: {along:?}") };
+                assert!(*y == data.sign(i) && *p >= margin * (1.0 - 1e-15), "{text}: {p} and {margin}");
+            }
+        }
+        // The network that bounds γ_gl from below.
+        let network: Vec<_> = directions.iter().map(|(y, b)| (y / groups as f64, b.to_vec())).collect();
+        assert!(relu_margin(&loaded.train, &network) >= truth.margin_global_lower.unwrap() * (1.0 - 1e-14));
+    }
+}
+
+#[test]
+fn points_are_what_is_written() {
+    let loaded = load("kind = 'points'\ninputs = [[1, 2], [3, -4], [0, 0.5]]\nlabels = [-1, 1, -1]");
+    assert_eq!((loaded.train.labels(), loaded.train.dim()), (&[1, 0, 1][..], 2));
+    assert_eq!(loaded.train.rows().data, [1.0, 2.0, 3.0, -4.0, 0.0, 0.5]);
+    assert_eq!(
+        (loaded.train.classes.as_slice(), loaded.truth),
+        (&["+1".to_string(), "-1".to_string()][..], None)
+    );
+    let many = load("kind = 'points'\ninputs = [[1], [2], [3], [4]]\nlabels = [2, 0, 1, 1]");
+    assert_eq!((many.train.labels(), many.train.classes.len()), (&[2, 0, 1, 1][..], 3));
+    let one = load("kind = 'points'\ninputs = [[1], [2]]\nlabels = [1, 1]");
+    assert_eq!((one.train.labels(), one.train.classes.len()), (&[0, 0][..], 2));
+    let zero = load("kind = 'points'\ninputs = [[1], [2]]\nlabels = [0, 0]");
+    assert_eq!((zero.train.labels(), zero.train.classes.len()), (&[0, 0][..], 2));
+}

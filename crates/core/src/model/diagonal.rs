@@ -98,7 +98,9 @@ impl Model for DiagonalNet {
 
     fn init(&self, rng: &mut ChaCha8Rng) -> Vec<f64> {
         let mut theta = self.init.draw(&self.layout, &[Start::Drawn(self.dim); 2], rng);
-        theta.iter_mut().for_each(|w| *w = w.abs());
+        if self.init.is_drawn() {
+            theta.iter_mut().for_each(|w| *w = w.abs());
+        }
         theta
     }
 
@@ -179,8 +181,8 @@ impl Model for DiagonalNet {
     }
 
     /// For k = 2, u̇ = 2u∘(Xᵀc) and v̇ = −2v∘(Xᵀc), so every product u_i v_i stays where it is.
-    fn conserved(&self, theta: &[f64]) -> Vec<f64> {
-        if self.depth != 2 {
+    fn conserved_of(&self, parts: &[Part], theta: &[f64]) -> Vec<f64> {
+        if self.depth != 2 || parts.iter().any(|part| *part != Part::Trained) {
             return Vec::new();
         }
         let (u, v) = theta.split_at(self.dim);

@@ -217,6 +217,10 @@ impl Model for Frozen {
         self.whole.lipschitz_along(&self.export(theta), covectors)
     }
 
+    fn conserved(&self, theta: &[f64]) -> Vec<f64> {
+        self.whole.conserved_of(&self.parts, &self.export(theta))
+    }
+
     fn row_size(&self) -> usize {
         self.whole.row_size()
     }

@@ -28,6 +28,8 @@ pub enum Scheme {
     Normal,
     /// Read from `path`, a safetensors file whose keys are the block names.
     File,
+    /// The numbers of `values`, block after block in the order of the layout, frozen blocks included.
+    Values,
 }
 
 /// The number that a `uniform-fan` law divides by.
@@ -60,6 +62,8 @@ pub struct Init {
     pub seed: Option<u64>,
     /// The file, for `kind = "file"`.
     pub path: Option<String>,
+    /// Every weight, for `kind = "values"`.
+    pub values: Option<Vec<f64>>,
     /// A further factor for each layer with weights, from the input side.
     pub layers: Option<Vec<f64>>,
     /// The law of the last layer; that of the others by default.
@@ -69,7 +73,12 @@ pub struct Init {
 impl Init {
     /// The names that a spec may use.
     pub const NAMES: &'static [&'static str] =
-        &["he", "he-truncated", "lecun", "uniform", "uniform-fan", "normal", "file"];
+        &["he", "he-truncated", "lecun", "uniform", "uniform-fan", "normal", "file", "values"];
+
+    /// Whether the weights are drawn: neither read nor given.
+    pub fn is_drawn(&self) -> bool {
+        !matches!(self.kind, Scheme::File | Scheme::Values)
+    }
 }
 
 /// Settings of every law that is drawn.
@@ -116,6 +125,13 @@ struct FromFile {
     alpha: Option<f64>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    values: Vec<f64>,
+    alpha: Option<f64>,
+}
+
 impl<'de> Deserialize<'de> for Init {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         use crate::catalogue::{quoted, settings, split_kind};
@@ -139,6 +155,12 @@ impl<'de> Deserialize<'de> for Init {
                 kind: Scheme::File,
                 alpha,
                 path: Some(path),
+                ..Init::default()
+            }),
+            "values" => settings(table).map(|Given { values, alpha }| Init {
+                kind: Scheme::Values,
+                alpha,
+                values: Some(values),
                 ..Init::default()
             }),
             other => Err(format!(
@@ -170,12 +192,15 @@ impl Init {
                 return Err(Invalid::new(format!("{path}.{name}"), text));
             }
         }
+        if let Some(k) = self.values.iter().flatten().position(|w| !w.is_finite()) {
+            return Err(Invalid::new(format!("{path}.values[{k}]"), "a weight has to be finite"));
+        }
         let Some(outer) = &self.outer else { return Ok(()) };
         let taken = [
             ("seed", outer.seed.is_some()),
             ("layers", outer.layers.is_some()),
             ("outer", outer.outer.is_some()),
-            ("kind", outer.kind == Scheme::File),
+            ("kind", !outer.is_drawn()),
         ];
         match taken.into_iter().find(|(_, taken)| *taken) {
             Some((name, _)) => {
@@ -187,11 +212,17 @@ impl Init {
         }
     }
 
-    /// Holds `layers` to the layers of a layout.
+    /// Holds `layers` to the layers of a layout, and `values` to its length.
     ///
     /// # Errors
-    /// More or fewer factors than layers.
+    /// More or fewer factors than layers, or values than weights.
     pub fn check_layers(&self, layout: &Layout) -> Result<(), Invalid> {
+        if let Some(values) = self.values.as_ref().filter(|values| values.len() != layout.dim()) {
+            let size = |b: &Block| format!("{} in `{}`", b.len(), b.name);
+            let blocks = layout.blocks().iter().map(size).collect::<Vec<_>>().join(", ");
+            let text = format!("{} numbers for {} weights: {blocks}", values.len(), layout.dim());
+            return Err(Invalid::new("init.values", text));
+        }
         let names = layer_names(layout);
         match &self.layers {
             Some(factors) if factors.len() != names.len() => {
@@ -208,6 +239,9 @@ impl Init {
 
     /// Draws θ₀ for a layout, given how each block starts. Drawn blocks of a `file` start at zero.
     pub fn draw(&self, layout: &Layout, starts: &[Start], rng: &mut ChaCha8Rng) -> Vec<f64> {
+        if let Some(values) = &self.values {
+            return values.iter().map(|w| self.alpha.unwrap_or(1.0) * w).collect();
+        }
         let mut theta = vec![0.0; layout.dim()];
         let names = layer_names(layout);
         for (block, start) in layout.blocks().iter().zip(starts) {
@@ -249,7 +283,7 @@ impl Init {
                 fill(out, Uniform::new_inclusive(-end, end), rng);
             }
             Scheme::Normal => fill(out, Normal::new(0.0, alpha * self.std.unwrap_or(1.0)), rng),
-            Scheme::File => {}
+            Scheme::File | Scheme::Values => {}
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod lyu_li_cnn;
 pub mod mlp;
 pub mod network;
 pub mod resnet;
+pub mod rotation_free;
 pub mod vgg;
 
 use calculus::{Line, Part};
@@ -34,6 +35,7 @@ pub use lyu_li_cnn::LyuLiCnn;
 pub use mlp::Mlp;
 pub use network::{Layers, Network};
 pub use resnet::Resnet;
+pub use rotation_free::RotationFree;
 pub use vgg::Vgg;
 
 /// What a forward pass leaves for the pullback: activations and scratch, reused from call to call.
@@ -238,7 +240,11 @@ pub trait Model: Send + Sync + Debug {
         covectors.iter().map(|c| crate::numeric::norm(c) * whole).collect()
     }
     /// Quantities that the gradient flow conserves, relative to ‖θ‖²; empty where none are known.
-    fn conserved(&self, _theta: &[f64]) -> Vec<f64> {
+    fn conserved(&self, theta: &[f64]) -> Vec<f64> {
+        self.conserved_of(&trained(self), theta)
+    }
+    /// The same when only some blocks are trained, given every stored block.
+    fn conserved_of(&self, _parts: &[Part], _stored: &[f64]) -> Vec<f64> {
         Vec::new()
     }
 }
@@ -271,6 +277,7 @@ crate::catalogue! {
         "lyu-li-cnn" => LyuLiCnn,
         "vgg" => Vgg,
         "resnet" => Resnet,
+        "rotation-free" => RotationFree,
         "network" => Layers,
     }
 }

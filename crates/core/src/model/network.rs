@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::calculus::{Line, Part, Piece};
 use super::layer::{
     Activation, AnyLayer, Building, Chain, DenseLayer, Dual, Grads, Kept, Kink, Kinks, Layer, LayerSpec,
-    Param, Pass, Rise, Stage,
+    Param, Pass, Rise, ScaleLayer, Stage,
 };
 use super::{Architecture, Init, Model, Tape, frozen};
 use crate::catalogue::Entry;
@@ -111,6 +111,8 @@ pub struct Network {
     degree: Degree,
     input_shape: Vec<usize>,
     init: Init,
+    /// What is done to a draw of the weights.
+    settle: fn(&Layout, &mut [f64]),
 }
 
 impl Network {
@@ -130,7 +132,14 @@ impl Network {
         }
         init.check_layers(&layout)?;
         let degree = rise.piece.degree();
-        Ok(Network { chain, params, layout, degree, input_shape: input_shape.to_vec(), init })
+        let input_shape = input_shape.to_vec();
+        Ok(Network { chain, params, layout, degree, input_shape, init, settle: |_, _| () })
+    }
+
+    /// The network with every draw of its weights handed to `settle`; weights that are given or read are left alone.
+    #[must_use]
+    pub fn settled(self, settle: fn(&Layout, &mut [f64])) -> Self {
+        Network { settle, ..self }
     }
 
     fn rise(&self, parts: &[Part], radius: f64) -> Rise {
@@ -157,7 +166,11 @@ impl Model for Network {
 
     fn init(&self, rng: &mut ChaCha8Rng) -> Vec<f64> {
         let starts: Vec<_> = self.params.iter().map(|p| p.start).collect();
-        self.init.draw(&self.layout, &starts, rng)
+        let mut theta = self.init.draw(&self.layout, &starts, rng);
+        if self.init.is_drawn() {
+            (self.settle)(&self.layout, &mut theta);
+        }
+        theta
     }
 
     fn forward(&self, theta: &[f64], x: Rows<'_>, out: &mut [f64], tape: &mut Tape) -> Result<(), Breakdown> {
@@ -232,8 +245,8 @@ impl Model for Network {
         let limit: Box<dyn Any> = rise.limit;
         let chain = *limit.downcast::<Chain>().ok()?;
         let (params, layout) = (self.params.clone(), self.layout.clone());
-        let (input_shape, init) = (self.input_shape.clone(), self.init.clone());
-        Some(Box::new(Network { chain, params, layout, degree, input_shape, init }))
+        let (input_shape, init, settle) = (self.input_shape.clone(), self.init.clone(), self.settle);
+        Some(Box::new(Network { chain, params, layout, degree, input_shape, init, settle }))
     }
 
     fn calculus_of(&self, parts: &[Part], radius: f64) -> Vec<Line> {
@@ -276,43 +289,87 @@ impl Model for Network {
         self.inputs() + 2 * self.chain.kept_per_row()
     }
 
-    /// For every hidden neuron between two dense layers, ‖incoming‖² − p·‖outgoing‖², p the degree of its activation:
-    /// constant along the gradient flow, because scaling the incoming weights by c and the outgoing ones by c^{−p} changes
-    /// nothing (Lyu & Li 2020, item 13; for ReLU ‖v_r‖² − a_r²). Summed over a layer it is the balance of the layers'
-    /// norms. A bias of the incoming layer counts as one of its weights; other biases do not take part, and neither
-    /// does anything in a network whose degree they spoil.
+    /// For every hidden neuron between two layers that are dense or scale each entry, ‖incoming‖² − p·‖outgoing‖², p the
+    /// degree of its activation: constant along the gradient flow, because scaling the incoming weights by c and the outgoing
+    /// ones by c^{−p} changes nothing (Lyu & Li 2020, item 13; for ReLU ‖v_r‖² − a_r²). Summed over a layer it is the balance
+    /// of the layers' norms. A bias of the incoming layer counts as one of its weights; other biases do not take part, and
+    /// neither does anything in a network whose degree they spoil. Nothing is balanced against a frozen layer.
     ///
     /// Where other layers carry weights, the balance of whole layers: ‖W_i‖²/k_i − ‖W_j‖²/k_j for neighbours, k their
     /// degrees.
-    fn conserved(&self, theta: &[f64]) -> Vec<f64> {
+    fn conserved_of(&self, parts: &[Part], theta: &[f64]) -> Vec<f64> {
         let mut conserved = Vec::new();
         if !self.degree.is_exact() {
             return conserved;
         }
+        let balance = || match parts.iter().all(|part| *part == Part::Trained) {
+            true => self.balance(theta),
+            false => Vec::new(),
+        };
         let layers = self.chain.layers();
-        let weighted: Vec<usize> = (0..layers.len()).filter(|&k| !layers[k].params().is_empty()).collect();
-        let as_dense = |k: usize| (layers[k].as_ref() as &dyn Any).downcast_ref::<DenseLayer>();
-        if weighted.iter().any(|k| as_dense(*k).is_none()) {
-            return self.balance(theta);
-        }
-        for pair in weighted.windows(2) {
-            let (below, above) = (pair[0], pair[1]);
-            let between = layers[below + 1..above].iter().map(|l| (l.as_ref() as &dyn Any).downcast_ref());
-            let power: Option<f64> =
-                between.map(|a: Option<&Activation>| Some(a?.function().power())).product();
-            let Some(power) = power else { return self.balance(theta) };
-            let (width, out) = (layers[below].outputs(), layers[above].outputs());
-            let incoming = self.chain.params_of(theta, below);
-            let outgoing = self.chain.params_of(theta, above);
-            let inputs = as_dense(below).map_or(0, DenseLayer::inputs);
-            for j in 0..width {
-                let row = &incoming[j * inputs..(j + 1) * inputs];
-                let bias = incoming.get(width * inputs + j).copied().unwrap_or(0.0);
-                let fan_out: f64 = (0..out).map(|i| outgoing[i * width + j].powi(2)).sum();
-                conserved.push(numeric::dot(row, row) + bias * bias - power * fan_out);
+        let (mut weighted, mut first) = (Vec::new(), 0);
+        for (k, layer) in layers.iter().enumerate() {
+            let own = &parts[first..first + layer.params().len()];
+            first += own.len();
+            if let [weight, ..] = own {
+                let Some(units) = Units::of(layer.as_ref()) else { return balance() };
+                let whole = own.iter().all(|part| *part == Part::Trained);
+                weighted.push((k, units, whole, *weight == Part::Trained));
             }
         }
+        for pair in weighted.windows(2) {
+            let [(below, incoming, is_trained, _), (above, outgoing, _, takes_part)] = pair else { continue };
+            let between = layers[below + 1..*above].iter().map(|l| (l.as_ref() as &dyn Any).downcast_ref());
+            let power: Option<f64> =
+                between.map(|a: Option<&Activation>| Some(a?.function().power())).product();
+            let Some(power) = power else { return balance() };
+            if !(*is_trained && *takes_part) {
+                continue;
+            }
+            let (into, from) = (self.chain.params_of(theta, *below), self.chain.params_of(theta, *above));
+            let of_unit = |j| incoming.incoming(into, j) - power * outgoing.outgoing(from, j);
+            conserved.extend((0..layers[*below].outputs()).map(of_unit));
+        }
         conserved
+    }
+}
+
+/// A layer whose weights belong to the units below and above it.
+#[derive(Clone, Copy, Debug)]
+enum Units {
+    /// A dense layer: its inputs and outputs.
+    Dense(usize, usize),
+    /// A gain for each entry.
+    Scale,
+}
+
+impl Units {
+    fn of(layer: &dyn Layer) -> Option<Units> {
+        let layer = layer as &dyn Any;
+        let dense = layer.downcast_ref::<DenseLayer>().map(|l| Units::Dense(l.inputs(), l.outputs()));
+        dense.or_else(|| layer.downcast_ref::<ScaleLayer>().filter(|s| s.is_by_entry()).map(|_| Units::Scale))
+    }
+
+    /// Sum of squares of the weights that lead to unit j, its bias included.
+    fn incoming(self, params: &[f64], j: usize) -> f64 {
+        match self {
+            Units::Dense(inputs, outputs) => {
+                let row = &params[j * inputs..(j + 1) * inputs];
+                let bias = params.get(outputs * inputs + j).copied().unwrap_or(0.0);
+                numeric::dot(row, row) + bias * bias
+            }
+            Units::Scale => params[j] * params[j],
+        }
+    }
+
+    /// Sum of squares of the weights that lead away from unit j.
+    fn outgoing(self, params: &[f64], j: usize) -> f64 {
+        match self {
+            Units::Dense(inputs, outputs) => {
+                params[..outputs * inputs].iter().skip(j).step_by(inputs).map(|w| w * w).sum()
+            }
+            Units::Scale => params[j] * params[j],
+        }
     }
 }
 

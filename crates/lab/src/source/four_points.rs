@@ -40,6 +40,7 @@ impl Kind for FourPoints {
             margin_global: Some(global),
             margin_global_lower: Some(global),
             note: "closed forms, certified by matching primal and dual solutions".into(),
+            ..Truth::default()
         };
         Ok(Loaded::synthetic(vectors(inputs, vec![0, 0, 1, 1], signs(), 2)?, None, truth))
     }

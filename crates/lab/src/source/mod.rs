@@ -20,10 +20,12 @@ mod error;
 mod files;
 mod four_points;
 mod gaussian_margin;
+mod groups;
 mod idx;
 mod idx_format;
 mod normalize;
 mod orthogonal;
+mod points;
 mod random;
 mod rings;
 mod table;
@@ -48,9 +50,11 @@ pub use error::SourceError;
 pub use files::{FileHash, Lookup};
 pub use four_points::FourPoints;
 pub use gaussian_margin::GaussianMargin;
+pub use groups::Groups;
 pub use idx::Idx;
 pub use normalize::Normalize;
 pub use orthogonal::Orthogonal;
+pub use points::Points;
 pub use rings::Rings;
 pub use table_settings::{Column, Header};
 pub use teacher_student::{Inputs, TeacherStudent};
@@ -87,6 +91,9 @@ pub struct Truth {
     pub margin_global: Option<f64>,
     /// A number that γ_gl is at least, where γ_gl itself is not known.
     pub margin_global_lower: Option<f64>,
+    /// γ_nc of well separated groups (Telgarsky 2022): the least inner product of an input with its group's direction, for
+    /// every input of the law that the examples are drawn from.
+    pub margin_nc: Option<f64>,
     /// Where the numbers come from, and what they leave out.
     pub note: String,
 }
@@ -194,6 +201,8 @@ sources! {
     "four-points" => FourPoints,
     "rings" => Rings,
     "orthogonal" => Orthogonal,
+    "groups" => Groups,
+    "points" => Points,
 }
 
 impl Source {

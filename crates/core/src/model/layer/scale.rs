@@ -33,6 +33,12 @@ pub struct Scale {
     pub start: f64,
 }
 
+impl Default for Scale {
+    fn default() -> Self {
+        Scale { per: Per::Channel, start: one() }
+    }
+}
+
 fn one() -> f64 {
     1.0
 }
@@ -61,6 +67,11 @@ pub struct ScaleLayer {
 }
 
 impl ScaleLayer {
+    /// Whether each entry of a vector has its own gain.
+    pub fn is_by_entry(&self) -> bool {
+        self.per == Per::Channel && self.shape.len() == 1
+    }
+
     /// How many entries of a row share a gain.
     fn span(&self) -> usize {
         match self.per {
