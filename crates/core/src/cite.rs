@@ -25,6 +25,7 @@ cites! {
     TSILIVIS_2024 "tsilivis-2024" "N. Tsilivis, G. Vardi, J. Kempe. Flavors of Margin: Implicit Bias of Steepest Descent in Homogeneous Neural Networks. 2024, arXiv 2410.22069; JMLR 27(104).";
     CAI_2025 "cai-2025" "Y. Cai, K. Zhou, J. Wu, S. Mei, M. Lindsey, P. L. Bartlett. Implicit Bias of Gradient Descent for Non-Homogeneous Deep Networks. ICML 2025, arXiv 2502.16075.";
     SCHECHTMAN_2025 "schechtman-schreuder-2025" "S. Schechtman, N. Schreuder. The Late-Stage Training Dynamics of (Stochastic) Subgradient Descent on Homogeneous Neural Networks. COLT 2025, arXiv 2502.05668.";
+    ABSIL_2005 "absil-2005" "P.-A. Absil, R. Mahony, B. Andrews. Convergence of the Iterates of Descent Methods for Analytic Cost Functions. SIAM J. Optimization 16(2), 2005.";
     SOUDRY_2018 "soudry-2018" "D. Soudry, E. Hoffer, M. S. Nacson, S. Gunasekar, N. Srebro. The Implicit Bias of Gradient Descent on Separable Data. JMLR 19, 2018.";
     NACSON_2019 "nacson-2019" "M. S. Nacson, J. D. Lee, S. Gunasekar, P. H. P. Savarese, N. Srebro, D. Soudry. Convergence of Gradient Descent on Separable Data. AISTATS 2019, arXiv 1803.01905.";
     WU_2024 "wu-2024" "J. Wu, P. L. Bartlett, M. Telgarsky, B. Yu. Large Stepsize Gradient Descent for Logistic Loss: Non-Monotonicity of the Loss Improves Optimization Efficiency. COLT 2024, arXiv 2402.15926.";

@@ -131,6 +131,7 @@ fn architectures() -> Vec<String> {
     for depth in 1..=3 {
         all.push(format!("kind = 'diagonal'\ndepth = {depth}"));
     }
+    all.push("kind = 'mexican-hat'\ndegree = 2.5\nexponent = 4\nstart = 0.8".into());
     for widths in ["[]", "[5]", "[4, 3]", "[3, 4, 2]"] {
         all.push(format!("kind = 'deep-linear'\nwidths = {widths}"));
         for activation in [
@@ -227,7 +228,8 @@ fn for_each_model(law: impl Fn(&Case)) {
     for text in architectures() {
         for outputs in [1, 3] {
             let Ok(model) = assembled(&text, outputs) else {
-                assert!(text.contains("diagonal") && outputs == 3, "{text} cannot be assembled");
+                let is_scalar = text.contains("diagonal") || text.contains("mexican-hat");
+                assert!(is_scalar && outputs == 3, "{text} cannot be assembled");
                 continue;
             };
             let n = 4;
@@ -661,6 +663,9 @@ fn settings_that_make_no_sense_are_refused_with_their_name() {
         ("kind = 'linear'\ninit = { kind = 'values', values = [1, nan] }", "init.values[1]"),
         ("kind = 'linear'\ninit = { kind = 'values', values = [1] }", "init.values"),
         ("kind = 'diagonal'\ninit = { kind = 'values', values = [1, 2, 3] }", "init.values"),
+        ("kind = 'mexican-hat'\ndegree = 0", "degree"),
+        ("kind = 'mexican-hat'\nexponent = 0", "exponent"),
+        ("kind = 'mexican-hat'\nstart = 1", "start"),
     ];
     for (text, field) in models {
         let error = parse::<AnyModel>(text).build().assemble(&[2], 1).expect_err(text);

@@ -91,6 +91,7 @@ recipes! {
     "lyu-li-2020/mnist-cnn",
     "lyu-li-2020/mnist-cnn-bias",
     "lyu-li-2020/robustness",
+    "lyu-li-2020/mexican-hat",
     "cai-2025/two-layer",
     "cai-2025/resnet",
     "ji-telgarsky-2020/alignment",

@@ -209,6 +209,10 @@ impl Model for Frozen {
         self.whole.calculus_of(&self.parts, radius)
     }
 
+    fn is_definable(&self) -> bool {
+        self.whole.is_definable()
+    }
+
     fn lipschitz(&self, theta: &[f64]) -> f64 {
         self.whole.lipschitz(&self.export(theta))
     }

@@ -17,6 +17,7 @@ pub mod init;
 pub mod layer;
 pub mod linear;
 pub mod lyu_li_cnn;
+pub mod mexican_hat;
 pub mod mlp;
 pub mod network;
 pub mod resnet;
@@ -32,6 +33,7 @@ pub use frozen::Frozen;
 pub use init::Init;
 pub use linear::Linear;
 pub use lyu_li_cnn::LyuLiCnn;
+pub use mexican_hat::MexicanHat;
 pub use mlp::Mlp;
 pub use network::{Layers, Network};
 pub use resnet::Resnet;
@@ -229,6 +231,12 @@ pub trait Model: Send + Sync + Debug {
     fn calculus_of(&self, _parts: &[Part], _radius: f64) -> Vec<Line> {
         Vec::new()
     }
+    /// Whether the outputs, for fixed inputs, are definable in θ in an o-minimal structure: every network of piecewise
+    /// polynomials, exponentials and logarithms is. Convergence of the direction (Ji & Telgarsky 2020, Theorem 3.1) is claimed
+    /// for these alone.
+    fn is_definable(&self) -> bool {
+        true
+    }
     /// A bound of ‖f(θ; x) − f(θ; x′)‖₂/‖x − x′‖₂; ∞ where none is known.
     fn lipschitz(&self, _theta: &[f64]) -> f64 {
         f64::INFINITY
@@ -279,5 +287,6 @@ crate::catalogue! {
         "resnet" => Resnet,
         "rotation-free" => RotationFree,
         "network" => Layers,
+        "mexican-hat" => MexicanHat,
     }
 }

@@ -203,9 +203,10 @@ impl<'a> Pull<'a> {
             None => end.full.grad.iter().map(|g| -g).collect(),
         };
         let rho = norm(theta);
-        let radial = dot(theta, &force) / rho;
+        let unit: Vec<f64> = theta.iter().map(|t| t / rho).collect();
+        let radial = dot(&unit, &force);
         let mut tangent = force.to_vec();
-        axpy(-radial / rho, theta, &mut tangent);
+        axpy(-radial, &unit, &mut tangent);
         let turning = (norm(&tangent) / radial).powi(2);
         Pull { size: norm(&force), force, radial, turning }
     }
@@ -246,15 +247,13 @@ impl Probe for Theory {
         let both = |of: fn(&Pull<'_>) -> f64| [of(&pulls[0]), of(&pulls[1])];
         let moved: Vec<f64> = step.before.iter().zip(step.after).map(|(a, b)| b - a).collect();
         let rho = norm(step.before);
-        // ‖θ'‖² − ‖θ‖² as a product: a step far below ρ still has its digits.
-        let squares = compensated_sum(
-            moved.iter().zip(step.before.iter().zip(step.after)).map(|(d, (a, b))| d * (a + b)),
-        );
+        // (‖θ'‖² − ‖θ‖²)/ρ² as a product: a step far below ρ still has its digits, and no square overflows.
+        let terms = moved.iter().zip(step.before.iter().zip(step.after));
+        let growth = compensated_sum(terms.map(|(d, (a, b))| (d / rho) * ((a + b) / rho)));
         path.work.add(both(|p| p.size), norm(&moved));
-        path.radial.add(both(|p| p.radial), squares / (rho + norm(step.after)));
+        path.radial.add(both(|p| p.radial), growth * rho / (1.0 + norm(step.after) / rho));
         path.begin_turning(ends[0].full, step.problem);
-        let ln_growth = 0.5 * (squares / rho / rho).ln_1p();
-        path.turning.add(both(|p| p.turning), ln_growth);
+        path.turning.add(both(|p| p.turning), 0.5 * growth.ln_1p());
         path.least_turning = both(|p| p.turning).into_iter().fold(path.least_turning, least);
         let layout = step.problem.model.layout();
         for ((_, norm), other) in self.norms.iter().zip(&mut path.others) {
@@ -271,7 +270,8 @@ impl Probe for Theory {
         let problem = at.problem;
         let degree = problem.model.degree().order().unwrap_or(f64::NAN);
         row.put("grad_norm", norm(&at.full.grad));
-        row.put("radial_grad", -dot(at.theta, &at.full.grad) / at.rho);
+        let radial = at.theta.iter().zip(&at.full.grad).map(|(t, g)| -(t / at.rho) * g);
+        row.put("radial_grad", compensated_sum(radial));
         row.put("loss_inverse", problem.loss.inverse(-at.full.ln_loss_sum));
         let sum = compensated_sum(at.constraints().iter().map(|c| c.weight));
         row.put("weight_sum", sum);

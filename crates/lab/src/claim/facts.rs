@@ -145,7 +145,7 @@ impl Facts {
             },
             ln_threshold: problem.loss.ln_threshold(),
             smooth: is_linear_kind || no_kinks(),
-            definable: true,
+            definable: model.is_definable(),
             shape: shape(spec),
             rotation_free: spec.model.name() == "rotation-free",
             all_trained: model.stored().blocks().len() == model.layout().blocks().len(),
