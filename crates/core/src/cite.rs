@@ -26,6 +26,12 @@ cites! {
     CAI_2025 "cai-2025" "Y. Cai, K. Zhou, J. Wu, S. Mei, M. Lindsey, P. L. Bartlett. Implicit Bias of Gradient Descent for Non-Homogeneous Deep Networks. ICML 2025, arXiv 2502.16075.";
     SCHECHTMAN_2025 "schechtman-schreuder-2025" "S. Schechtman, N. Schreuder. The Late-Stage Training Dynamics of (Stochastic) Subgradient Descent on Homogeneous Neural Networks. COLT 2025, arXiv 2502.05668.";
     ABSIL_2005 "absil-2005" "P.-A. Absil, R. Mahony, B. Andrews. Convergence of the Iterates of Descent Methods for Analytic Cost Functions. SIAM J. Optimization 16(2), 2005.";
+    JACOT_2018 "jacot-2018" "A. Jacot, F. Gabriel, C. Hongler. Neural Tangent Kernel: Convergence and Generalization in Neural Networks. NeurIPS 2018, arXiv 1806.07572.";
+    CRISTIANINI_2001 "cristianini-2001" "N. Cristianini, J. Shawe-Taylor, A. Elisseeff, J. Kandola. On Kernel-Target Alignment. NeurIPS 2001.";
+    ROY_VETTERLI_2007 "roy-vetterli-2007" "O. Roy, M. Vetterli. The Effective Rank: A Measure of Effective Dimensionality. EUSIPCO 2007.";
+    BACH_2017 "bach-2017" "F. Bach. Breaking the Curse of Dimensionality with Convex Neural Networks. JMLR 18, 2017, arXiv 1412.8690.";
+    PILANCI_ERGEN_2020 "pilanci-ergen-2020" "M. Pilanci, T. Ergen. Neural Networks are Convex Regularizers: Exact Polynomial-time Convex Optimization Formulations for Two-layer Networks. ICML 2020, arXiv 2002.10553.";
+    CHO_SAUL_2009 "cho-saul-2009" "Y. Cho, L. Saul. Kernel Methods for Deep Learning. NeurIPS 2009.";
     SOUDRY_2018 "soudry-2018" "D. Soudry, E. Hoffer, M. S. Nacson, S. Gunasekar, N. Srebro. The Implicit Bias of Gradient Descent on Separable Data. JMLR 19, 2018.";
     NACSON_2019 "nacson-2019" "M. S. Nacson, J. D. Lee, S. Gunasekar, P. H. P. Savarese, N. Srebro, D. Soudry. Convergence of Gradient Descent on Separable Data. AISTATS 2019, arXiv 1803.01905.";
     WU_2024 "wu-2024" "J. Wu, P. L. Bartlett, M. Telgarsky, B. Yu. Large Stepsize Gradient Descent for Logistic Loss: Non-Monotonicity of the Loss Improves Optimization Efficiency. COLT 2024, arXiv 2402.15926.";

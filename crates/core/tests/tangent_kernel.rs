@@ -2,12 +2,13 @@
 
 mod common;
 
-use common::{data, model, normals, parse, problem};
+use common::{assert_close, data, four_points, measure, model, normals, parse, problem};
 use latephase_core::model::{AnyModel, Model, Tape};
 use latephase_core::numeric::dot;
 
+use latephase_core::probe::{AnyProbe, Context};
 use latephase_core::rng::stream;
-use latephase_core::{RowSet, Rows, ntk};
+use latephase_core::{Iterate, Problem, RowSet, Rows, ntk};
 
 fn weights(model: &mut dyn Model, seed: u64) -> Vec<f64> {
     let stored = model.init(&mut stream(seed, "model.init", 0));
@@ -99,4 +100,55 @@ fn the_kernel_of_margins_is_that_of_their_gradients() {
             assert!((sum - truth).abs() < 1e-12);
         }
     }
+}
+
+fn looked(problem: &Problem, start: &[f64], theta: &[f64]) -> latephase_core::probe::Row {
+    let mut probe = parse::<AnyProbe>("kind = 'ntk'").build();
+    probe.begin(&Context { problem, theta: start, norms: Vec::new(), weight_decay: 0.0 }).unwrap();
+    measure(probe.as_mut(), problem, &mut Iterate::new(theta.to_vec()))
+}
+
+#[test]
+fn the_kernel_of_a_linear_model_stays_and_its_machine_is_the_maximum_margin() {
+    let problem = problem(model("kind = 'linear'", 2, 1), "kind = 'logistic'", four_points());
+    // The ℓ2 maximum margin of the four points is 3/√2 along (1, 1)/√2.
+    let row = looked(&problem, &[0.3, -0.2], &[5.0, 5.0]);
+    assert!(row.get("ntk_drift") < 1e-15 && row.get("ntk_svm_angle") < 1e-12);
+    assert_close(row.get("ntk_margin"), 3.0 / 2f64.sqrt(), 1e-12, "the maximum margin");
+    assert_close(row.get("ntk_trace"), 5.0 + 10.0 + 5.0 + 9.25, 1e-14, "squares of the inputs");
+    assert!(row.get("ntk_rank") <= 2.0 && row.get("ntk_least").abs() < 1e-13);
+    let row = looked(&problem, &[0.3, -0.2], &[1.0, 0.0]);
+    assert_close(row.get("ntk_svm_angle"), std::f64::consts::FRAC_PI_4, 1e-12, "half a right angle");
+}
+
+#[test]
+fn at_a_kkt_direction_the_machine_on_tangent_features_points_along_theta() {
+    let problem =
+        problem(model("kind = 'deep-linear'\nwidths = [2]", 2, 1), "kind = 'logistic'", four_points());
+    // f = aᵀWx with a = √2·(0.6, 0.8) and W = (0.6, 0.8)ᵀ(1, 1): balanced, of rank one, along the maximum margin.
+    let root = 2f64.sqrt();
+    let aligned = [0.6, 0.6, 0.8, 0.8, root * 0.6, root * 0.8];
+    let scaled: Vec<f64> = aligned.iter().map(|t| 1e40 * t).collect();
+    for theta in [aligned.to_vec(), scaled] {
+        let row = looked(&problem, &aligned, &theta);
+        assert!(row.get("ntk_svm_angle") < 1e-7, "angle {:e}", row.get("ntk_svm_angle"));
+        // L times the normalised margin, (3/√2)/2.
+        assert_close(row.get("ntk_margin"), 3.0 / root, 1e-10, "twice the normalised margin");
+        assert!(row.get("ntk_drift") < 1e-7);
+    }
+    let row = looked(&problem, &aligned, &[0.6, 0.3, 0.8, 0.8, root * 0.6, root * 0.8]);
+    assert!(row.get("ntk_svm_angle") > 0.05 && row.get("ntk_drift") > 0.01);
+}
+
+#[test]
+fn alignment_is_one_for_the_kernel_of_the_labels() {
+    // Inputs ±e: the kernel of a linear model is that of the labels.
+    let set = data(&[1.0, -1.0, 1.0, -1.0], &[0, 1, 0, 1], 1, 2);
+    let row = looked(&problem(model("kind = 'linear'", 1, 1), "kind = 'logistic'", set), &[1.0], &[1.0]);
+    assert_close(row.get("ntk_alignment"), 1.0, 1e-14, "alignment");
+    assert_close(row.get("ntk_rank"), 1.0, 1e-12, "rank");
+    let crowd = problem(model("kind = 'linear'", 2, 1), "kind = 'logistic'", four_points());
+    let mut probe = parse::<AnyProbe>("kind = 'ntk'\nmost = 3").build();
+    let context = Context { problem: &crowd, theta: &[1.0, 0.0], norms: Vec::new(), weight_decay: 0.0 };
+    assert!(probe.begin(&context).unwrap_err().message.contains("raise it"));
 }

@@ -5,11 +5,12 @@ mod common;
 use clarabel::algebra::CscMatrix;
 use clarabel::solver::SupportedConeT::NonnegativeConeT;
 use clarabel::solver::{DefaultSettingsBuilder, DefaultSolver, IPSolver};
-use common::{assert_close, normals};
-use latephase_core::Rows;
+use common::{assert_close, data, measure, model, normals, parse, problem};
 use latephase_core::exact::Failure;
 use latephase_core::exact::two_layer::{self, Effort, Neuron, TwoLayer};
 use latephase_core::numeric::{dot, norm};
+use latephase_core::probe::{AnyProbe, Context};
+use latephase_core::{Iterate, Rows};
 
 fn solved(x: &[f64], dim: usize, y: &[f64]) -> TwoLayer {
     let rows = Rows::new(x, dim);
@@ -208,4 +209,34 @@ fn a_broken_certificate_is_refused() {
     let has_multipliers = found.trees.iter().flatten().any(|b| !b.walls.is_empty() || !b.slopes.is_empty());
     assert!(!has_multipliers || negative.verified(rows, &y).is_none());
     assert!(norm(&found.neurons[0].beta) > 0.999);
+}
+
+#[test]
+fn the_probe_compares_a_network_with_the_best_one() {
+    let (dim, (x, y)) = (3, cube(3));
+    let labels: Vec<u32> = y.iter().map(|y| u32::from(*y < 0.0)).collect();
+    let look = |text: &str, theta: &[f64]| {
+        let problem = problem(model(text, dim, 1), "kind = 'logistic'", data(&x, &labels, dim, 2));
+        let mut probe = parse::<AnyProbe>("kind = 'global'").build();
+        let context = Context { problem: &problem, theta, norms: Vec::new(), weight_decay: 0.0 };
+        probe.begin(&context).unwrap();
+        measure(probe.as_mut(), &problem, &mut Iterate::new(theta.to_vec()))
+    };
+    let (neurons, exact) = two_layer::parity(dim).unwrap();
+    // |a_j| = ‖v_j‖ = √|α_j| turns the neurons into the best network, at any length.
+    let root = |n: &Neuron| 10.0 * n.alpha.abs().sqrt();
+    let inner = neurons.iter().flat_map(|n| n.beta.iter().map(move |b| root(n) * b));
+    let theta: Vec<f64> = inner.chain(neurons.iter().map(|n| root(n) * n.alpha.signum())).collect();
+    let row = look("kind = 'mlp'\nwidths = [4]", &theta);
+    assert_close(row.get("margin_global"), exact, 1e-7, "from below");
+    assert_close(row.get("margin_global_share"), 1.0, 1e-7, "the best network");
+    let halved: Vec<f64> = theta.iter().enumerate().map(|(k, t)| if k < 12 { 0.5 * t } else { *t }).collect();
+    // Half the outputs over ½(¼ + 1) of the squares: 0.8 of the margin.
+    assert_close(
+        look("kind = 'mlp'\nwidths = [4]", &halved).get("margin_global_share"),
+        0.8,
+        1e-7,
+        "unbalanced",
+    );
+    assert!(look("kind = 'mlp'\nwidths = [4]\nactivation = 'tanh'", &theta).get("margin_global").is_nan());
 }

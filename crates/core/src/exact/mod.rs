@@ -11,6 +11,8 @@
 //! | linear, ℓp | [`max_margin`] | Newton's method on the dual |
 //! | linear, spectral and nuclear | [`max_margin`] | proximal points, each by a semismooth Newton method |
 //! | a Gram matrix | [`kernel::max_margin`] | as ℓ2, from inner products alone |
+//! | tangent features of a two-layer ReLU network | [`tangent`] | the Gram matrix; a cone programme for one ball a neuron |
+//! | any two-layer ReLU network | [`two_layer`] | column generation with exact pricing over activation patterns |
 //! | no θ separates | [`Failure::NotSeparable`] | the certificate of Farkas, polished on its support |
 //!
 //! [`verify`] makes bounds from any solution and multipliers, with its own roundings taken off.
@@ -32,6 +34,7 @@ pub use geometry::Geometry;
 pub use linear::max_margin;
 pub use verify::verify;
 
+pub mod tangent;
 pub mod two_layer;
 
 /// A maximal margin, the point that attains it and the multipliers that bound it.

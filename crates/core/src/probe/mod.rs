@@ -13,13 +13,17 @@ mod accuracy;
 mod alignment;
 mod balance;
 mod direction;
+mod escape;
 mod geometry;
+mod global;
 mod kkt;
 mod layers;
 mod margin;
 mod near;
 mod near_homogeneous;
+mod ntk;
 mod robustness;
+mod rotation;
 mod sgd;
 mod theory;
 
@@ -27,12 +31,16 @@ pub use accuracy::Accuracy;
 pub use alignment::Alignment;
 pub use balance::Balance;
 pub use direction::DirectionProbe;
+pub use escape::Escape;
 pub use geometry::Geometry;
+pub use global::Global;
 pub use kkt::{Kkt, Support};
 pub use layers::Layers;
 pub use margin::Margin;
 pub use near_homogeneous::NearHomogeneous;
+pub use ntk::Ntk;
 pub use robustness::Robustness;
+pub use rotation::Rotation;
 pub use sgd::Sgd;
 pub use theory::Theory;
 
@@ -212,12 +220,17 @@ crate::catalogue! {
         "near" => NearHomogeneous,
         "layers" => Layers,
         "robustness" => Robustness,
+        "ntk" => Ntk,
+        "global" => Global,
+        "rotation" => Rotation,
+        "escape" => Escape,
         "theory" => Theory,
     }
 }
 
 /// The probes that a spec has to ask for, because their looks cost many evaluations or decompositions.
-pub const ON_REQUEST: &[&str] = &["robustness", "near", "layers", "theory"];
+pub const ON_REQUEST: &[&str] =
+    &["robustness", "near", "layers", "theory", "ntk", "global", "rotation", "escape"];
 
 /// The order of homogeneity, or the reason why a probe cannot be used.
 fn needs_degree(probe: &str, problem: &Problem) -> Result<f64, Invalid> {
