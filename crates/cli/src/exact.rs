@@ -38,6 +38,7 @@ pub fn exact(args: &Exact) -> Result<Exit, Failure> {
     let columns = args.run.as_deref().map(Columns::read).transpose()?;
     let theta = args.run.as_deref().map(|dir| theta(dir, problem)).transpose()?;
     let mut setting = Setting::of(&spec, problem);
+    setting.start = Some(built.run.at.theta());
     setting.theta = theta.as_deref();
     for name in &args.only {
         ask::reference(name, &setting)?;

@@ -87,7 +87,10 @@ pub fn of(dir: &Path, facts: &Facts) -> Result<Value, Error> {
     let rows = Columns::read(dir)?;
     let twin = dir.join(TWIN);
     let twin = if twin.join("rows.csv").exists() { Some(Columns::read(&twin)?) } else { None };
-    let judged = claim::judge_all(&View { facts, rows: &rows, twin: twin.as_ref() });
+    // What the probe `global` certified from the data.
+    let ceiling = Some(rows.last("margin_global_bound")).filter(|c| c.is_finite());
+    let facts = Facts { margin_global_bound: facts.margin_global_bound.or(ceiling), ..facts.clone() };
+    let judged = claim::judge_all(&View { facts: &facts, rows: &rows, twin: twin.as_ref() });
     let mut findings = json!({
         "tally": claim::tally(&judged),
         "twin": twin.is_some(),

@@ -167,3 +167,49 @@ fn names_are_kebab_case_and_differ() {
         assert!(!names[..k].contains(name), "{name} twice");
     }
 }
+
+#[test]
+fn two_layer_networks_are_held_against_the_best_of_any_width() {
+    let of_ref = |all: &[Answer], name: &str, column: &str| {
+        let found = all.iter().find(|a| a.reference == name && a.column == column);
+        found.unwrap_or_else(|| panic!("no {name} {column}")).clone()
+    };
+    let data = r#"{ kind = "xor-parity", dim = 4 }"#;
+    let spec = spec(data, r#"{ kind = "mlp", widths = [200] }"#);
+    let built = built(&spec);
+    let mut setting = Setting::of(&spec, &built.run.problem);
+    setting.start = Some(built.run.at.theta());
+    let all = answers(&setting, &|_, _| true);
+    let exact = 1.0 / 32f64.sqrt();
+    for (name, column, factor) in
+        [("two-layer", "margin", 0.5), ("two-layer", "margin_product", 1.0), ("parity", "margin", 0.5)]
+    {
+        let answer = of_ref(&all, name, column);
+        let bounds = answer.result.unwrap();
+        assert_eq!(answer.scope, Scope::Global, "{name} {column}");
+        close(bounds.value, factor * exact, 1e-6);
+        close(bounds.bound, factor * exact, 1e-6);
+    }
+    never_exceeded(&built.run.problem, &all, 2.0);
+    let fro = of_ref(&all, "tangent", "margin_ntk_fro").result.unwrap();
+    let node = of_ref(&all, "tangent", "margin_ntk_node").result.unwrap();
+    let limit = of_ref(&all, "tangent", "margin_ntk_infinite").result.unwrap();
+    assert!(node.gap() < 1e-6 && fro.gap() < 1e-9 && node.value <= fro.bound);
+    // 200 neurons are a draw of the limit's kernel: within a few times 1/sqrt(200).
+    assert!((fro.value / limit.value - 1.0).abs() < 0.5, "{} against {}", fro.value, limit.value);
+}
+
+#[test]
+fn neurons_that_are_few_or_cannot_turn_leave_the_upper_bound() {
+    let data = r#"{ kind = "xor-parity", dim = 3 }"#;
+    for model in [r#"{ kind = "mlp", widths = [2] }"#, r#"{ kind = "rotation-free", width = 20 }"#] {
+        let spec = spec(data, model);
+        let built = built(&spec);
+        let all = all(&spec, &built);
+        let bounds = of(&all, "margin").result.clone().unwrap();
+        assert_eq!(of(&all, "margin").scope, Scope::Local);
+        assert!(bounds.value.is_nan());
+        close(bounds.bound, 0.5 / 24f64.sqrt(), 1e-6);
+        assert!(all.iter().all(|a| a.reference != "linear"));
+    }
+}

@@ -37,10 +37,20 @@ pub mod ask;
 mod deep_linear;
 mod diagonal;
 mod linear;
+mod parity;
 pub mod record;
+mod tangent;
+mod two_layer;
 
 /// Every reference, in the order in which they are shown.
-pub const LIST: &[&dyn Reference] = &[&linear::Linear, &deep_linear::DeepLinear, &diagonal::Diagonal];
+pub const LIST: &[&dyn Reference] = &[
+    &linear::Linear,
+    &deep_linear::DeepLinear,
+    &diagonal::Diagonal,
+    &two_layer::TwoLayer,
+    &parity::Parity,
+    &tangent::Tangent,
+];
 
 /// The names of the references, in order.
 pub fn names() -> Vec<&'static str> {
@@ -56,6 +66,8 @@ pub struct Setting<'a> {
     pub problem: &'a Problem,
     /// The norms whose margins are asked for.
     pub norms: Vec<AnyNorm>,
+    /// θ₀, for references about the start.
+    pub start: Option<&'a [f64]>,
     /// θ at the end of a run, for references about the limit; none before a run.
     pub theta: Option<&'a [f64]>,
 }
@@ -75,7 +87,7 @@ impl<'a> Setting<'a> {
                 norms.push(norm);
             }
         }
-        Setting { spec, problem, norms, theta: None }
+        Setting { spec, problem, norms, start: None, theta: None }
     }
 
     /// The norm that a margin column divides by; ℓ2 for the product margin.
