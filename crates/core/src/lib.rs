@@ -22,6 +22,7 @@
 //! | [`probe::Probe`], [`probe::Snapshot`] | what is measured at a look |
 //! | [`robust`] | how far an input must move to be called something else: an attack and a bound |
 //! | [`ntk`], [`exact`] | the tangent kernel, layer by layer; exact maximal margins with certificates |
+//! | [`kkt`] | whether a direction is a KKT point, kinks included, and whether it is a maximum |
 //! | [`quadratic`] | the two small quadratic programmes behind the bundle and the KKT certificates |
 //! | [`catalogue!`], [`catalogue::Entry`] | the lists from which parsing, help and law tests come |
 //!
@@ -62,6 +63,7 @@ mod error;
 mod frame;
 mod iterate;
 mod layout;
+mod neurons;
 mod posynomial;
 mod problem;
 mod state;
@@ -71,6 +73,8 @@ pub mod catalogue;
 pub mod cite;
 pub mod descent;
 pub mod exact;
+pub mod kkt;
+pub mod lanczos;
 pub mod loss;
 pub mod matrix;
 pub mod model;
@@ -90,6 +94,7 @@ pub use error::{Breakdown, Invalid};
 pub use frame::{Frame, power_of_two};
 pub use iterate::{Clocks, Iterate};
 pub use layout::{Block, Layout};
+pub use neurons::Neurons;
 pub use posynomial::Posynomial;
 pub use problem::{Eval, Problem, RowSet};
 pub use state::{Array, State};

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::calculus::Part;
-use super::layer::Start;
+use super::layer::{Kink, Start};
 use super::{Architecture, Init, Model, Tape};
 use crate::catalogue::Entry;
 use crate::cite::{Cite, LYU_LI_2020};
@@ -168,6 +168,14 @@ impl Model for DiagonalNet {
         let alone = parts.iter().filter(|p| **p == Part::Trained).count() == 1;
         let own = if alone { f64::from(self.depth) } else { f64::NAN };
         parts.iter().map(|part| if *part == Part::Trained { own } else { 0.0 }).collect()
+    }
+
+    fn kinks(&self, _theta: &[f64], _x: Rows<'_>, _within: f64) -> Option<Vec<Kink>> {
+        Some(Vec::new())
+    }
+
+    fn is_polynomial(&self) -> bool {
+        true
     }
 
     fn lipschitz(&self, theta: &[f64]) -> f64 {

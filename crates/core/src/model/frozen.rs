@@ -213,6 +213,10 @@ impl Model for Frozen {
         self.whole.is_definable()
     }
 
+    fn is_polynomial(&self) -> bool {
+        self.whole.is_polynomial()
+    }
+
     fn lipschitz(&self, theta: &[f64]) -> f64 {
         self.whole.lipschitz(&self.export(theta))
     }

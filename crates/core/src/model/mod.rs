@@ -6,7 +6,7 @@ use std::fmt::Debug;
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Breakdown, Degree, Invalid, Layout, Rows};
+use crate::{Breakdown, Degree, Invalid, Layout, Neurons, Rows};
 
 pub mod calculus;
 pub mod cnn;
@@ -236,6 +236,15 @@ pub trait Model: Send + Sync + Debug {
     /// for these alone.
     fn is_definable(&self) -> bool {
         true
+    }
+    /// The model as the neurons of a two-layer network with σ piecewise linear and kinked at 0 alone, if it is one and all of
+    /// it is trained.
+    fn neurons(&self) -> Option<Neurons> {
+        None
+    }
+    /// Whether the outputs are known to be polynomials in θ: a degree of 2 then makes them quadratic forms.
+    fn is_polynomial(&self) -> bool {
+        false
     }
     /// A bound of ‖f(θ; x) − f(θ; x′)‖₂/‖x − x′‖₂; ∞ where none is known.
     fn lipschitz(&self, _theta: &[f64]) -> f64 {

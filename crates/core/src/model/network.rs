@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::calculus::{Line, Part, Piece};
 use super::layer::{
     Activation, AnyLayer, Building, Chain, DenseLayer, Dual, Grads, Kept, Kink, Kinks, Layer, LayerSpec,
-    Param, Pass, Rise, ScaleLayer, Stage,
+    Nonlinearity, Param, Pass, Rise, ScaleLayer, Stage,
 };
 use super::{Architecture, Init, Model, Tape, frozen};
 use crate::catalogue::Entry;
 use crate::cite::{CAI_2025, Cite, LYU_LI_2020};
-use crate::{Breakdown, Degree, Invalid, Layout, Rows, numeric};
+use crate::{Breakdown, Degree, Invalid, Layout, Neurons, Rows, numeric};
 
 /// Any layers, one after the other.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -251,6 +251,36 @@ impl Model for Network {
 
     fn calculus_of(&self, parts: &[Part], radius: f64) -> Vec<Line> {
         self.rise(parts, radius).lines
+    }
+
+    fn neurons(&self) -> Option<Neurons> {
+        let [below, between, above] = self.chain.layers() else { return None };
+        let inner = (below.as_ref() as &dyn Any).downcast_ref::<DenseLayer>()?;
+        let outer = (above.as_ref() as &dyn Any).downcast_ref::<DenseLayer>()?;
+        let function = (between.as_ref() as &dyn Any).downcast_ref::<Activation>()?.function();
+        let slopes = match function {
+            Nonlinearity::Relu(_) => [0.0, 1.0],
+            Nonlinearity::LeakyRelu(leaky) => [leaky.slope, 1.0],
+            _ => return None,
+        };
+        // A bias above adds a term of lower degree.
+        let bias = inner.params().len() > 1;
+        let fits = outer.params().len() == 1 && self.degree.is_exact();
+        fits.then(|| Neurons {
+            inputs: self.inputs(),
+            width: inner.outputs(),
+            outputs: self.outputs(),
+            slopes,
+            bias,
+        })
+    }
+
+    fn is_polynomial(&self) -> bool {
+        let smooth = |layer: &dyn Layer| {
+            let function = (layer as &dyn Any).downcast_ref::<Activation>().map(Activation::function);
+            function.is_some_and(|f| matches!(f, Nonlinearity::Identity(_) | Nonlinearity::Quadratic(_)))
+        };
+        self.chain.layers().iter().all(|layer| layer.is_affine() || smooth(layer.as_ref()))
     }
 
     fn lipschitz(&self, theta: &[f64]) -> f64 {

@@ -25,6 +25,7 @@ mod ntk;
 mod robustness;
 mod rotation;
 mod sgd;
+mod stationarity;
 mod theory;
 
 pub use accuracy::Accuracy;
@@ -42,6 +43,7 @@ pub use ntk::Ntk;
 pub use robustness::Robustness;
 pub use rotation::Rotation;
 pub use sgd::Sgd;
+pub use stationarity::Stationarity;
 pub use theory::Theory;
 
 /// What a probe knows before the first step.
@@ -224,13 +226,14 @@ crate::catalogue! {
         "global" => Global,
         "rotation" => Rotation,
         "escape" => Escape,
+        "stationarity" => Stationarity,
         "theory" => Theory,
     }
 }
 
 /// The probes that a spec has to ask for, because their looks cost many evaluations or decompositions.
 pub const ON_REQUEST: &[&str] =
-    &["robustness", "near", "layers", "theory", "ntk", "global", "rotation", "escape"];
+    &["robustness", "stationarity", "near", "layers", "theory", "ntk", "global", "rotation", "escape"];
 
 /// The order of homogeneity, or the reason why a probe cannot be used.
 fn needs_degree(probe: &str, problem: &Problem) -> Result<f64, Invalid> {

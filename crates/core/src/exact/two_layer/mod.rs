@@ -207,6 +207,34 @@ pub fn maximal(x: Rows<'_>, y: &[f64], effort: &Effort) -> Result<TwoLayer, Fail
     Ok(best)
 }
 
+/// The dearest neuron for given multipliers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Price {
+    /// The dearest unit β met; 0 where every neuron met costs nothing or less.
+    pub beta: Vec<f64>,
+    /// Σ c_i σ(⟨β, x_i⟩) there.
+    pub value: f64,
+    /// No unit β is dearer.
+    pub bound: f64,
+}
+
+/// max_{‖β‖=1} Σ c_i σ(⟨β, x_i⟩) between two bounds, from at most `nodes` sign choices. A search for whether the maximum is at
+/// most `above`: parts of the sphere that cannot exceed it are left, and a neuron above it ends the search.
+///
+/// # Examples
+/// Two opposite inputs, one of each sign: the neuron sees the first alone.
+/// ```
+/// use latephase_core::Rows;
+/// use latephase_core::exact::two_layer::price;
+/// let found = price(Rows::new(&[2.0, 0.0, -1.0, 0.0], 2), &[1.0, -1.0], 0.0, 100);
+/// assert!((found.value - 2.0).abs() < 1e-12 && found.beta[0] > 1.0 - 1e-12);
+/// ```
+pub fn price(x: Rows<'_>, c: &[f64], above: f64, nodes: usize) -> Price {
+    let priced = Pricing::new(x).ceiling(c, &Limits { above, nodes });
+    let (value, beta) = priced.best;
+    Price { beta, value, bound: priced.bound }
+}
+
 /// γ_gl = 1/√(8d) of 2-sparse parity on the whole cube x ∈ {±1/√d}^d, y = d·x_1x_2: the network that attains it.
 ///
 /// The bound is analytic, for uniform weights λ: with z = ⟨β, x⟩, σ(z) = (z + |z|)/2 and E yz = 0,
