@@ -158,6 +158,31 @@ Every bound is recomputed from the data alone: `value` is a margin that some the
 (bound - value)/bound. With --run they go into RUN/exact.json with the run's own margins, and onto the charts of its page.
 Data that nothing separates end with code 3 and the examples that show it; a margin above its bound ends with code 1.")]
     Exact(Exact),
+    /// Search for a run that violates a claim or a conjecture of your own.
+    #[command(after_help = "Examples:
+  latephase refute sign-descent-raises-l2-margin
+  latephase refute lyu-li/smoothed-margin-monotone --budget 600
+  latephase refute mine.toml --seed 2 --out found
+  latephase refute --list
+
+CLAIM is the id of a claim, a conjecture that comes with the program, or a TOML file. A hit counts when it survives at smaller
+steps, where the claim is about the flow, and in double-double; then it is shrunk, and DIR/spec.toml reproduces it.
+The exit code is 1 for a violation, 0 for none within the budget, 130 after Ctrl-C, which keeps what was found.
+
+A conjecture of your own:
+  [claim]
+  id = \"my-conjecture\"
+  says = \"sign descent never lowers the l2 margin after separation\"
+  of = \"steps\"                 # or \"flow\": a violation has to survive at smaller steps
+  [claim.when]                   # algorithm, descent, norm, pace, loss, model, activation: a name or a list;
+  norm = \"linf\"                # homogeneous, degree_at_least, degree_at_most
+  [claim.check]
+  kind = \"monotone\"            # column, direction = \"up\" | \"down\"; or
+  column = \"margin\"            # limit (column, to, within), order (columns, the largest first),
+  from = \"separation\"          # slope (column, against, log), bound (column): at_least, at_most
+  tolerance = 1e-9               # from: separation, start, { step = 9 }, { log10_loss = -9 }, { part = 0.5 }
+  where = { column = \"beta\", at_least = 0.5 }")]
+    Refute(Refute),
     /// Run all of a recipe and hold it against the paper.
     #[command(after_help = "Examples:
   latephase recipe quickstart --quick
@@ -270,6 +295,35 @@ pub struct Exact {
     pub json: bool,
 }
 
+/// `refute`.
+#[derive(Debug, Args)]
+pub struct Refute {
+    /// A claim's id, a conjecture's name, or a TOML file.
+    #[arg(value_name = "CLAIM|FILE", required_unless_present = "list")]
+    pub claim: Option<String>,
+    /// Seconds to search for.
+    #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
+    pub budget: f64,
+    /// Seed of the proposals.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Where a violation is saved [default: runs/refute-CLAIM].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// List the conjectures that come with the program, and the claims that can be searched.
+    #[arg(long)]
+    pub list: bool,
+    /// Threads [default: all cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub threads: Option<u16>,
+    /// No progress on standard error.
+    #[arg(long)]
+    pub quiet: bool,
+    /// One JSON object on standard output instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `recipe`.
 #[derive(Debug, Args)]
 pub struct Recipe {
@@ -347,6 +401,9 @@ pub struct Check {
     /// Claims to check; all by default.
     #[arg(long, value_name = "ID", num_args = 1..)]
     pub only: Vec<String>,
+    /// Check a claim of your own from a TOML file instead; `latephase refute --help` shows one.
+    #[arg(long, value_name = "FILE", conflicts_with = "only")]
+    pub claim: Option<PathBuf>,
     /// Show those that do not apply too.
     #[arg(long)]
     pub all: bool,

@@ -1,8 +1,10 @@
 //! `latephase check`.
 
 use latephase_lab::build::build;
+use latephase_lab::claim::user::UserClaim;
 use latephase_lab::claim::{Facts, find, twin};
-use latephase_lab::findings::{TWIN, claims, of};
+use latephase_lab::findings::{TWIN, claims, of, of_one};
+use latephase_lab::refute::columns;
 use latephase_lab::source::Lookup;
 use latephase_lab::stint::{Options, Standing, begin, pretty, read_spec, resume, standing};
 use latephase_lab::store::write_whole;
@@ -23,6 +25,7 @@ pub fn check(args: &args::Check) -> Result<Exit, Failure> {
     for id in &args.only {
         find(id).map_err(Failure::wrong)?;
     }
+    let own = args.claim.as_ref().map(|path| UserClaim::read(path, &columns())).transpose()?;
     let dir = &args.run;
     if !dir.join("rows.csv").exists() {
         return Err(Failure::wrong(format!(
@@ -56,6 +59,12 @@ pub fn check(args: &args::Check) -> Result<Exit, Failure> {
         made.map_err(|e| Failure::during_run(&e))?;
     }
     let facts = Facts::of(&spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
+    if let Some(own) = own {
+        let judged = of_one(dir, &facts, &own)?.json();
+        let violated = judged["verdict"] == "violated";
+        say(&if args.json { judged.to_string() } else { table(&[judged], true, "") })?;
+        return Ok(if violated { Exit::Violated } else { Exit::Done });
+    }
     let findings = of(dir, &facts)?;
     write_whole(&dir.join("findings.json"), &pretty(&findings))?;
     let report = page::of_run(dir, &built.run.problem)?;

@@ -15,6 +15,7 @@ mod list;
 mod output;
 mod progress;
 mod recipe;
+mod refute;
 mod report;
 mod resume;
 mod run;
@@ -53,6 +54,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Audit(args) => audit::audit(&args),
         Command::Degree { spec, overrides, radius, json } => degree::degree(&spec, &overrides, radius, json),
         Command::Exact(args) => exact::exact(&args),
+        Command::Refute(args) => refute::refute(&args),
         Command::Recipe(args) => recipe::recipe(&args),
     }
 }

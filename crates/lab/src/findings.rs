@@ -78,6 +78,17 @@ pub fn separation(columns: &Columns, spec: &Spec) -> Option<usize> {
     columns.get("ln_loss_sum").iter().position(|&l| l < threshold)
 }
 
+/// What one claim, of the catalogue or of one's own, makes of a run directory.
+///
+/// # Errors
+/// When its rows cannot be read.
+pub fn of_one<'a>(dir: &Path, facts: &Facts, claim: &'a dyn claim::Claim) -> Result<Judged<'a>, Error> {
+    let rows = Columns::read(dir)?;
+    let twin = dir.join(TWIN);
+    let twin = if twin.join("rows.csv").exists() { Some(Columns::read(&twin)?) } else { None };
+    Ok(claim::judge_one(claim, &View { facts, rows: &rows, twin: twin.as_ref() }))
+}
+
 /// The findings of a run directory: every claim with its verdict, and the exact margin where the data source knows it.
 /// Where the run has a [twin](crate::claim::twin) in the directory, the claims about the flow are decided with it.
 ///

@@ -131,7 +131,7 @@ fn both(spec: &Spec) -> (Vec<Row>, Vec<Row>) {
     let mut kept = Kept::default();
     built.run.go(&mut kept).unwrap();
     let steps = kept.0.last().unwrap().get("step") as u64;
-    let rows = twin.run(&theta, steps, f64::NEG_INFINITY, &[]);
+    let rows = twin.run(&theta, steps, f64::NEG_INFINITY, &[], &|| false);
     (kept.0, rows)
 }
 
@@ -205,7 +205,7 @@ fn the_flow_of_the_twin_is_that_of_the_core_at_equal_loss() {
     built.run.go(&mut kept).unwrap();
     let target = kept.0.last().unwrap().get("ln_loss");
     let at_target = |error: f64| {
-        let rows = twin.shortened(error).run(&theta, 10_000, target - 1.0, &[]);
+        let rows = twin.shortened(error).run(&theta, 10_000, target - 1.0, &[], &|| false);
         let k = rows.iter().position(|row| row.get("ln_loss") < target).unwrap();
         // The cubic through the four looks around the target.
         let near = &rows[k - 2..k + 2];

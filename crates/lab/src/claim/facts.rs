@@ -6,6 +6,7 @@ use latephase_core::norm::AnyNorm;
 use latephase_core::pace::AnyPace;
 use latephase_core::{Batches, Degree, Problem};
 
+use super::user::Parts;
 use crate::source::Truth;
 use crate::spec::Spec;
 
@@ -118,6 +119,8 @@ pub struct Facts {
     pub margin_nc: Option<(f64, f64)>,
     /// An upper bound of the global margin that was certified elsewhere.
     pub margin_global_bound: Option<f64>,
+    /// The names of its parts, for claims of one's own.
+    pub parts: Parts,
 }
 
 impl Facts {
@@ -132,6 +135,7 @@ impl Facts {
         let no_kinks =
             || model.kinks(theta, data.rows().slice(0, 1), f64::INFINITY).is_some_and(|k| k.is_empty());
         Facts {
+            parts: Parts::of(spec),
             degree: model.degree_at(radius),
             block_degrees: model.layout().blocks().iter().map(|b| b.degree).collect(),
             layer_degrees: layer_degrees(problem),

@@ -43,6 +43,7 @@ pub mod judge;
 mod not_yet;
 mod tail;
 pub mod twin;
+pub mod user;
 
 mod cai;
 mod ji_telgarsky;

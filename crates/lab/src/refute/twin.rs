@@ -221,6 +221,8 @@ pub struct Twin {
     is_unit: bool,
     rule: Rule,
     degree: f64,
+    /// Whether the last look says what kind of point the direction is near, as `kkt_relative` and `kkt_second_order`.
+    pub(super) judges_points: bool,
 }
 
 /// Everything known at one θ.
@@ -278,6 +280,7 @@ impl Twin {
             is_unit,
             rule,
             degree,
+            judges_points: false,
         })
     }
 
@@ -302,9 +305,16 @@ impl Twin {
     }
 
     /// Runs from θ₀ for at most `steps` steps, or until ln 𝓛 in the spec's reduction is at most `ln_loss`, with a look at
-    /// every step in `looks` and at the last (at every step where `looks` is empty). A number that is no longer finite, or
-    /// a gradient that is 0, ends it.
-    pub fn run(&self, theta: &[f64], steps: u64, ln_loss: f64, looks: &[u64]) -> Vec<Row> {
+    /// every step in `looks` and at the last (at every step where `looks` is empty). A number that is no longer finite, a
+    /// gradient that is 0, or `over`, ends it.
+    pub fn run(
+        &self,
+        theta: &[f64],
+        steps: u64,
+        ln_loss: f64,
+        looks: &[u64],
+        over: &dyn Fn() -> bool,
+    ) -> Vec<Row> {
         let mut theta: Vec<Dd> = theta.iter().map(|t| Dd::from(*t)).collect();
         let mut rows = Vec::new();
         // Part of η in use, and length of the flow's next step.
@@ -318,9 +328,14 @@ impl Twin {
             let (d, slope) = self.ball.steepest(&at.grad);
             let is_last = step == steps || here.hi <= ln_loss || slope == Dd::ZERO || !slope.is_finite();
             if is_last || looks.is_empty() || looks.contains(&step) {
-                rows.push(self.row(step, &theta, &at));
+                let mut row = self.row(step, &theta, &at);
+                if self.judges_points {
+                    let point = if is_last { self.point(&theta) } else { [f64::NAN; 2] };
+                    ["kkt_relative", "kkt_second_order"].iter().zip(point).for_each(|(c, v)| row.put(c, v));
+                }
+                rows.push(row);
             }
-            if is_last {
+            if is_last || over() {
                 break;
             }
             let moved = |h: Dd, along: &[Dd]| -> Vec<Dd> {
@@ -423,8 +438,27 @@ impl Twin {
         z
     }
 
+    /// L.
+    pub(super) fn degree(&self) -> f64 {
+        self.degree
+    }
+
+    /// ∇(y_i f(x_i; ·)) at θ.
+    pub(super) fn margin_gradient(&self, theta: &[Dd], i: usize) -> Vec<Dd> {
+        let sign = Dd::from(self.signs[i]);
+        self.gradient(theta, &self.inputs[i]).into_iter().map(|h| sign * h).collect()
+    }
+
+    /// For every unit of the first hidden layer, the indices in θ of what goes into it and out of it.
+    pub(super) fn units(&self) -> Vec<Vec<usize>> {
+        let [(width, ins), (outs, _), ..] = self.layers.as_slice() else { return Vec::new() };
+        let into = |k: usize| k * ins..(k + 1) * ins;
+        let out = |k: usize| (0..*outs).map(move |o| width * ins + o * width + k);
+        (0..*width).map(|k| into(k).chain(out(k)).collect()).collect()
+    }
+
     /// y·f(x; θ) of every example.
-    fn margins(&self, theta: &[Dd]) -> Vec<Dd> {
+    pub(super) fn margins(&self, theta: &[Dd]) -> Vec<Dd> {
         let out = |x: &Vec<Dd>| self.forward(theta, x).last().map_or(Dd::ZERO, |z| z[0]);
         self.inputs.iter().zip(&self.signs).map(|(x, y)| Dd::from(*y) * out(x)).collect()
     }

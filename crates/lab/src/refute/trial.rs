@@ -1,0 +1,208 @@
+//! One try: a candidate is run in memory and judged, and a hit is held against smaller steps and the twin.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use latephase_core::probe::Row;
+use latephase_core::{Data, State};
+
+use super::candidate::Candidate;
+use super::twin::Twin;
+use crate::build::build;
+use crate::claim::{Claim, Dynamics, Facts, Kind, Verdict, View, judge_one, twin};
+use crate::error::Error;
+use crate::findings::Columns;
+use crate::run::{Sink, Tick};
+use crate::source::Lookup;
+use crate::spec::Spec;
+use crate::stop::Status;
+
+/// A violation that is smaller than this part of itself at half the step goes away with the step.
+const STAYS: f64 = 0.7;
+/// What stands for the local error of the twin's Runge–Kutta steps.
+const TWIN_RTOL: f64 = 1e-8;
+
+/// The rows of a run by column, in memory.
+struct Recorder<'a> {
+    rows: Vec<(String, Vec<f64>)>,
+    over: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Recorder<'_> {
+    fn push(&mut self, row: &Row) {
+        if self.rows.is_empty() {
+            self.rows = row.cells.iter().map(|(name, _)| (name.clone(), Vec::new())).collect();
+        }
+        self.rows.iter_mut().zip(&row.cells).for_each(|((_, values), (_, value))| values.push(*value));
+    }
+}
+
+impl Sink for Recorder<'_> {
+    fn row(&mut self, row: &Row) -> Result<ControlFlow<()>, Error> {
+        self.push(row);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn tick(&mut self, _: &Status) -> Tick {
+        match (self.over)() {
+            true => Tick::Stop("asked to stop".into()),
+            false => Tick::Continue,
+        }
+    }
+
+    fn checkpoint(&mut self, _: State) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn keep(&mut self, _: f64, _: &[f64]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// A run with all that its judges need.
+pub(super) struct Ran {
+    pub facts: Facts,
+    pub rows: Columns,
+    pub data: std::sync::Arc<Data>,
+    pub spec: Spec,
+}
+
+/// The judge: a claim, the probes that write its columns, and what ends everything.
+pub(super) struct Judge<'a> {
+    pub claim: &'a dyn Claim,
+    pub probes: Vec<&'static str>,
+    pub stop: &'a AtomicBool,
+    /// When it ends by itself.
+    pub until: Instant,
+}
+
+/// What became of a candidate.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Tried {
+    /// No run, or none that the claim is about.
+    Nothing,
+    /// It has this much to spare; infinity where nothing is known.
+    Slack(f64),
+    /// A violation at a step by so much, and, where it was not confirmed, why not.
+    Hit { at: f64, by: f64, doubt: Option<String> },
+}
+
+impl Judge<'_> {
+    /// Whether the time is over. A run that is cut short says nothing.
+    pub fn over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || Instant::now() > self.until
+    }
+
+    /// Whether the statement is about the flow that steps follow.
+    fn is_flow(&self) -> bool {
+        matches!(self.claim.about().kind, Kind::FlowIdentity | Kind::FlowInequality)
+    }
+
+    /// Whether the claim is about runs like this one.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn applies(&self, candidate: &Candidate) -> Result<(), String> {
+        let spec = candidate.spec(&self.probes).map_err(|e| e.to_string())?;
+        let built = build(&spec, &lookup()).map_err(|e| e.to_string())?;
+        let facts = Facts::of(&spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
+        self.claim.applies(&facts)
+    }
+
+    /// Runs a spec; none where it cannot be built or the claim is not about it.
+    fn run(&self, spec: Spec) -> Option<Ran> {
+        let mut built = build(&spec, &lookup()).ok()?;
+        let facts = Facts::of(&spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
+        self.claim.applies(&facts).ok()?;
+        let over = || self.over();
+        let mut recorder = Recorder { rows: Vec::new(), over: &over };
+        built.run.go(&mut recorder).ok()?;
+        let data = std::sync::Arc::clone(&built.run.problem.train);
+        Some(Ran { facts, rows: Columns(recorder.rows), data, spec })
+    }
+
+    fn verdict(&self, facts: &Facts, rows: &Columns, twin: Option<&Columns>) -> Verdict {
+        judge_one(self.claim, &View { facts, rows, twin }).verdict
+    }
+
+    /// Runs, judges, and confirms a hit.
+    pub fn try_out(&self, candidate: &Candidate) -> Tried {
+        let Some(spec) = candidate.spec(&self.probes).ok() else { return Tried::Nothing };
+        let Some(ran) = self.run(spec) else { return Tried::Nothing };
+        // A statement about the flow is told from steps with the help of half the step.
+        let is_coarse = self.is_flow() && !matches!(ran.facts.dynamics(), Some(Dynamics::Flow { .. }));
+        let half = if is_coarse { twin::of(&ran.spec).ok().and_then(|s| self.run(s)) } else { None };
+        let verdict = self.verdict(&ran.facts, &ran.rows, half.as_ref().map(|h| &h.rows));
+        if self.over() {
+            return Tried::Nothing;
+        }
+        match verdict {
+            Verdict::Holds { slack } => Tried::Slack(slack),
+            Verdict::Violated { at, by } => {
+                let doubt = self.confirm(candidate, &ran, half, by).err();
+                if self.over() { Tried::Nothing } else { Tried::Hit { at, by, doubt } }
+            }
+            Verdict::NotApplicable { .. } | Verdict::Undecided { .. } => Tried::Slack(f64::INFINITY),
+        }
+    }
+
+    /// Holds a hit against smaller steps, where the claim is about the flow, and against the twin.
+    ///
+    /// # Errors
+    /// Why it does not count.
+    fn confirm(&self, candidate: &Candidate, ran: &Ran, half: Option<Ran>, by: f64) -> Result<(), String> {
+        if self.is_flow() {
+            let no_run = || "the run at smaller steps cannot be made".to_owned();
+            let half = match half {
+                Some(half) => half,
+                None => twin::of(&ran.spec).ok().and_then(|s| self.run(s)).ok_or_else(no_run)?,
+            };
+            let quarter = twin::of(&half.spec).ok().and_then(|s| self.run(s)).ok_or_else(no_run)?;
+            for rows in [&half.rows, &quarter.rows] {
+                let finer = if std::ptr::eq(rows, &half.rows) { Some(&quarter.rows) } else { None };
+                let is_coarse = !matches!(ran.facts.dynamics(), Some(Dynamics::Flow { .. }));
+                if is_coarse && finer.is_none() {
+                    continue;
+                }
+                match self.verdict(&ran.facts, rows, finer.filter(|_| is_coarse)) {
+                    Verdict::Violated { by: smaller, .. } if smaller >= STAYS * by => {}
+                    Verdict::Violated { by: smaller, .. } => {
+                        return Err(format!("it shrinks with the step, from {by:.1e} to {smaller:.1e}"));
+                    }
+                    other => return Err(format!("at smaller steps: {} ({other})", other.word())),
+                }
+            }
+        }
+        let mut twin = Twin::of(&ran.spec, &ran.data)?;
+        twin.judges_points = self.probes.contains(&"stationarity");
+        let theta = &candidate.theta;
+        let (twin, facts, looks) = match self.is_flow() {
+            true => {
+                let norm = ran.facts.flow_norm()?.to_owned();
+                let phases = vec![Dynamics::Flow { norm, rtol: TWIN_RTOL }];
+                (twin.as_flow(), Facts { phases, ..ran.facts.clone() }, Vec::new())
+            }
+            false => {
+                let looks = ran.rows.get("step").iter().map(|s| *s as u64).collect();
+                (twin, ran.facts.clone(), looks)
+            }
+        };
+        let ends = ran.rows.last("ln_loss");
+        let (steps, ends) = match self.is_flow() {
+            true => (20 * candidate.steps.max(100), ends),
+            false => (ran.rows.last("step") as u64, f64::NEG_INFINITY),
+        };
+        let over = || self.over();
+        let mut recorder = Recorder { rows: Vec::new(), over: &over };
+        twin.run(theta, steps, ends, &looks, &over).iter().for_each(|row| recorder.push(row));
+        match self.verdict(&facts, &Columns(recorder.rows), None) {
+            Verdict::Violated { .. } => Ok(()),
+            other => Err(format!("in double-double: {} ({other})", other.word())),
+        }
+    }
+}
+
+fn lookup() -> Lookup {
+    Lookup::from_env()
+}
