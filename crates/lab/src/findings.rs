@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::claim::{self, Facts, Judged, View};
 use crate::error::Error;
+use crate::rates::{Fitted, fit_all};
 use crate::report::read_rows_csv;
 use crate::spec::Spec;
 
@@ -89,8 +90,9 @@ pub fn of_one<'a>(dir: &Path, facts: &Facts, claim: &'a dyn claim::Claim) -> Res
     Ok(claim::judge_one(claim, &View { facts, rows: &rows, twin: twin.as_ref() }))
 }
 
-/// The findings of a run directory: every claim with its verdict, and the exact margin where the data source knows it.
-/// Where the run has a [twin](crate::claim::twin) in the directory, the claims about the flow are decided with it.
+/// The findings of a run directory: every claim with its verdict, the rates of its end, and the exact margin where the data
+/// source knows it. Where the run has a [twin](crate::claim::twin) in the directory, the claims about the flow are decided with
+/// it.
 ///
 /// # Errors
 /// When its rows cannot be read.
@@ -101,11 +103,13 @@ pub fn of(dir: &Path, facts: &Facts) -> Result<Value, Error> {
     // What the probe `global` certified from the data.
     let ceiling = Some(rows.last("margin_global_bound")).filter(|c| c.is_finite());
     let facts = Facts { margin_global_bound: facts.margin_global_bound.or(ceiling), ..facts.clone() };
-    let judged = claim::judge_all(&View { facts: &facts, rows: &rows, twin: twin.as_ref() });
+    let view = View { facts: &facts, rows: &rows, twin: twin.as_ref() };
+    let judged = claim::judge_all(&view);
     let mut findings = json!({
         "tally": claim::tally(&judged),
         "twin": twin.is_some(),
         "claims": judged.iter().map(Judged::json).collect::<Vec<_>>(),
+        "rates": fit_all(&view).iter().map(Fitted::json).collect::<Vec<_>>(),
     });
     if let Some(best) = facts.truth.as_ref().and_then(|t| t.margin_l2) {
         let margin = rows.last("margin");
@@ -116,7 +120,16 @@ pub fn of(dir: &Path, facts: &Facts) -> Result<Value, Error> {
 
 /// The claims of a run directory as its `findings.json` has them; empty where it has none.
 pub fn claims(dir: &Path) -> Vec<Value> {
+    listed(dir, "claims")
+}
+
+/// The rates of a run directory as its `findings.json` has them; empty where it has none.
+pub fn rates(dir: &Path) -> Vec<Value> {
+    listed(dir, "rates")
+}
+
+fn listed(dir: &Path, key: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(dir.join("findings.json")).unwrap_or_default();
     let findings: Value = serde_json::from_str(&text).unwrap_or_default();
-    findings["claims"].as_array().cloned().unwrap_or_default()
+    findings[key].as_array().cloned().unwrap_or_default()
 }

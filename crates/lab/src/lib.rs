@@ -22,6 +22,7 @@ pub mod outcome;
 pub mod overrides;
 pub mod page;
 pub mod place;
+pub mod rates;
 pub mod recipe;
 pub mod refute;
 pub mod report;

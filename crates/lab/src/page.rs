@@ -8,7 +8,7 @@ use latephase_core::{Problem, Rows};
 use crate::error::Error;
 use crate::findings::{self, Columns};
 use crate::optima::record::{self, Line};
-use crate::report::{Added, ReferenceLine, RegionLevel, Regions, ReportClaim, ReportRun, render};
+use crate::report::{Added, ReferenceLine, RegionLevel, Regions, ReportClaim, ReportRate, ReportRun, render};
 use crate::spec::Spec;
 use crate::stint::{read_manifest, read_spec, snapshot_name};
 use crate::store::tensors::read_theta;
@@ -61,6 +61,7 @@ fn read_run(dir: &Path, problem: Option<&Problem>) -> Result<ReportRun, Error> {
         outcome_kind: manifest["outcome"]["kind"].as_str().unwrap_or("unfinished").to_owned(),
         table: summary::table(&columns, &spec, &manifest),
         claims: findings::claims(dir).iter().map(ReportClaim::of).collect(),
+        rates: findings::rates(dir).iter().map(ReportRate::of).collect(),
         columns: columns.0,
         spec_toml,
         citations: summary::citations(&spec).into_iter().map(|c| c.text.to_owned()).collect(),

@@ -60,6 +60,7 @@ fn no_text_becomes_markup_or_ends_the_data() {
     let evil = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{data}}";
     let run = ReportRun {
         claims: Vec::new(),
+        rates: Vec::new(),
         references: vec![ReferenceLine {
             column: evil.into(),
             name: evil.into(),

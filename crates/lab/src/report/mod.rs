@@ -13,9 +13,11 @@
 mod claims;
 mod html;
 mod json;
+mod rates;
 mod rows;
 
 pub use claims::ReportClaim;
+pub use rates::ReportRate;
 pub use rows::{ReportError, read_rows_csv};
 
 use html::{escape, fill, matrix, run_colour};
@@ -44,6 +46,8 @@ pub struct ReportRun {
     pub table: Vec<(String, String)>,
     /// The claims of theory with what the run says of them.
     pub claims: Vec<ReportClaim>,
+    /// The exponents of its end beside those that theory gives.
+    pub rates: Vec<ReportRate>,
     /// References of everything the run used.
     pub citations: Vec<String>,
     /// Whom the data set wants named.
@@ -203,7 +207,7 @@ pub fn render(title: &str, runs: &[ReportRun], added: &Added) -> String {
             ("title", &escape(title)),
             ("style", STYLE),
             ("outcomes", &outcomes(runs, added)),
-            ("claims", &claims::table(runs)),
+            ("claims", &(claims::table(runs) + &rates::table(runs))),
             ("note", &html::note(&added.note)),
             ("tables", &added.tables.iter().chain(&references(runs)).map(html::table).collect::<String>()),
             ("table", &matrix(&names, &tables)),

@@ -57,6 +57,12 @@ pub fn run(name: &str, rows: usize, rate: f64) -> ReportRun {
             bound: 0.06,
             ..Default::default()
         }],
+        rates: vec![latephase_lab::report::ReportRate {
+            id: "norm".into(),
+            says: "ρ = Θ((ln t)^{1/L})".into(),
+            verdict: "consistent".into(),
+            ..Default::default()
+        }],
         name: name.to_string(),
         columns,
         spec_toml: format!(
