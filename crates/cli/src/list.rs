@@ -46,6 +46,8 @@ pub enum Kind {
     Recipes,
     /// Statements that runs are held against.
     Claims,
+    /// Optima that margins are held against.
+    References,
 }
 
 /// An entry: its name, what it is, and what to write in a spec.
@@ -137,7 +139,18 @@ fn lines(kind: Kind) -> Vec<Line> {
         Kind::Probes => listed("probes", AnyProbe::LIST),
         Kind::Recipes => recipes(),
         Kind::Claims => claims(),
+        Kind::References => references(),
     }
+}
+
+/// A reference is asked by its name.
+fn references() -> Vec<Line> {
+    let line = |r: &&'static dyn latephase_lab::optima::Reference| Line {
+        name: r.name(),
+        about: r.about().into(),
+        example: format!("latephase exact SPEC --only {}", r.name()),
+    };
+    latephase_lab::optima::LIST.iter().map(line).collect()
 }
 
 /// A claim is checked on a run, by its id.

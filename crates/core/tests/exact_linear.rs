@@ -204,3 +204,75 @@ fn matrix_norms_of_several_classes_have_closed_gaps() {
         }
     }
 }
+
+const ALL: [Geometry; 6] =
+    [Geometry::L1, Geometry::L2, Geometry::Linf, Geometry::Lp(3.0), Geometry::Spectral, Geometry::Nuclear];
+
+#[test]
+fn margins_scale_with_the_data_and_forget_repeated_examples() {
+    let points = classes(25, 6, 3, 0.2, 11);
+    let a = Constraints::of(&points, 3, false).unwrap();
+    let twice: Vec<usize> = (0..25).rev().chain(0..25).collect();
+    let twice = points.select(&twice);
+    for geometry in ALL {
+        let exact = max_margin(&a, geometry).unwrap();
+        for c in [1e-60, 3.0, 1e60] {
+            let found = max_margin(&a.scaled(&[c; 6]), geometry).unwrap();
+            assert_close(found.value, c * exact.value, 2e-9, &format!("{geometry:?} times {c:e}"));
+        }
+        let found = max_margin(&Constraints::of(&twice, 3, false).unwrap(), geometry).unwrap();
+        assert!(found.gap() <= 1e-9, "{geometry:?}: {:e}", found.gap());
+        assert_close(found.value, exact.value, 2e-9, &format!("{geometry:?} with every example twice"));
+    }
+}
+
+#[test]
+fn norms_order_their_margins() {
+    // ‖θ‖_∞ ≤ ‖θ‖₃ ≤ ‖θ‖₂ ≤ ‖θ‖₁ and σ_1 ≤ ‖W‖_F ≤ Σσ: the smaller the norm, the larger the ball, the larger the margin.
+    let points = classes(40, 5, 4, 0.2, 12);
+    let a = Constraints::of(&points, 4, false).unwrap();
+    let margin = |g| max_margin(&a, g).unwrap();
+    for (small, large) in [
+        (Geometry::Linf, Geometry::Lp(3.0)),
+        (Geometry::Lp(3.0), Geometry::L2),
+        (Geometry::L2, Geometry::L1),
+        (Geometry::Spectral, Geometry::L2),
+        (Geometry::L2, Geometry::Nuclear),
+    ] {
+        assert!(margin(small).bound >= margin(large).value, "{small:?} {large:?}");
+    }
+}
+
+#[test]
+fn a_turned_plane_keeps_the_matrix_norms() {
+    // σ(WR) = σ(W): turning the inputs changes no margin in a norm of singular values.
+    let points = classes(30, 2, 3, 0.2, 13);
+    let (sin, cos) = 0.7f64.sin_cos();
+    let turned: Vec<f64> = (0..30)
+        .flat_map(|i| {
+            let x = points.rows().row(i);
+            [cos * x[0] - sin * x[1], sin * x[0] + cos * x[1]]
+        })
+        .collect();
+    let turned = data(&turned, points.labels(), 2, 3);
+    for geometry in [Geometry::L2, Geometry::Spectral, Geometry::Nuclear] {
+        let one = max_margin(&Constraints::of(&points, 3, false).unwrap(), geometry).unwrap();
+        let other = max_margin(&Constraints::of(&turned, 3, false).unwrap(), geometry).unwrap();
+        assert_close(one.value, other.value, 2e-9, &format!("{geometry:?}"));
+    }
+}
+
+#[test]
+fn two_classes_with_two_outputs_share_the_vector_between_them() {
+    // W = (w, −w) has rank one, every norm of singular values √2‖w‖, and margins 2⟨w, x⟩.
+    let x = separable(20, 4, 0.3, 14);
+    let labels: Vec<u32> = (0..20).map(|i| i % 2).collect();
+    let signed: Vec<f64> =
+        x.chunks(4).zip(&labels).flat_map(|(x, y)| x.iter().map(|x| if *y == 0 { *x } else { -x })).collect();
+    let points = data(&signed, &labels, 4, 2);
+    let one = max_margin(&Constraints::of(&points, 1, false).unwrap(), Geometry::L2).unwrap();
+    for geometry in [Geometry::L2, Geometry::Spectral, Geometry::Nuclear] {
+        let two = max_margin(&Constraints::of(&points, 2, false).unwrap(), geometry).unwrap();
+        assert_close(two.value, 2f64.sqrt() * one.value, 2e-9, &format!("{geometry:?}"));
+    }
+}

@@ -1,7 +1,7 @@
 //! The maximal margin of a linear model, geometry by geometry.
 
 use super::hull::{self, Members};
-use super::{Constraints, Failure, Geometry, Optimum, farkas, polyhedral, schatten, smooth, verify};
+use super::{Constraints, Failure, Geometry, Optimum, farkas, polyhedral, proximal, smooth, verify};
 use crate::Invalid;
 use crate::quadratic::factor::Factor;
 
@@ -68,7 +68,7 @@ pub fn max_margin(a: &Constraints<'_>, geometry: Geometry) -> Result<Optimum, Fa
         Geometry::Spectral | Geometry::Nuclear if a.shape().0 == 1 => {
             Ok(verify(a, geometry, &euclidean.solution, &euclidean.dual)?)
         }
-        Geometry::Spectral | Geometry::Nuclear => schatten::max_margin(a, geometry, &euclidean),
+        Geometry::Spectral | Geometry::Nuclear => proximal::max_margin(a, geometry, &euclidean),
     }
 }
 

@@ -25,7 +25,7 @@ mod hull;
 pub mod kernel;
 mod linear;
 mod polyhedral;
-mod schatten;
+mod proximal;
 mod smooth;
 mod verify;
 

@@ -10,12 +10,15 @@ use clarabel::solver::{DefaultSettingsBuilder, DefaultSolver, IPSolver};
 
 use super::equations::shortest;
 use super::{Constraints, Failure, Geometry, Optimum, verify};
-use crate::numeric::dot;
+use crate::numeric::{dot, norm};
+use crate::quadratic::{Gram, Nnls};
 
 /// A margin outside the working set violates the least one within it when it is smaller by more than this fraction.
 const VIOLATED: f64 = 1e-11;
 /// Gap that is good enough to stop.
 const CLOSED: f64 = 1e-12;
+/// Slack, relative to the margin or to the norm, up to which a refined point counts as touching.
+const TIGHT: f64 = 1e-10;
 /// Rounds of constraints: each needs at least one that its programme violated.
 const ROUNDS: usize = 100;
 /// Constraints to begin with, beside those of the ℓ2 problem.
@@ -143,7 +146,63 @@ impl Programme {
                 }
             }
         }
+        for _ in 0..3 {
+            if best.gap < CLOSED || self.geometry == Geometry::L1 {
+                break;
+            }
+            match self.fitted(&best) {
+                Some(fitted) if fitted.gap < best.gap => best = fitted,
+                _ => break,
+            }
+        }
         Some(best)
+    }
+
+    /// ℓ∞: the multipliers moved by what is not negative, where the shortest correction would leave the simplex because more
+    /// constraints are active than the solution needs.
+    ///
+    /// Optimal multipliers have Σλ_c a_c = Σu_jσ_je_j with u ≥ 0 over the coordinates at σ_j = ±1. What is missing, r, is made
+    /// of the a_c and −σ_je_j, which span all that they can as a cone.
+    fn fitted(&self, from: &Pair) -> Option<Pair> {
+        let d = self.columns.len();
+        let margins = self.margins(&from.theta);
+        let t = margins.iter().copied().fold(f64::INFINITY, f64::min);
+        let active: Vec<usize> = (0..self.n).filter(|c| margins[*c] - t <= TIGHT * t.abs()).collect();
+        let clamped: Vec<usize> = (0..d).filter(|j| 1.0 - from.theta[*j].abs() <= TIGHT).collect();
+        let mut lambda = vec![0.0; self.n];
+        active.iter().for_each(|c| lambda[*c] = from.lambda[*c]);
+        let largest = self.rows.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        let mut missing: Vec<f64> = self.combine(&lambda).iter().map(|g| g / largest).collect();
+        for j in &clamped {
+            let sign = from.theta[*j].signum();
+            missing[*j] = sign * (sign * missing[*j]).min(0.0);
+        }
+        let size = norm(&missing);
+        if size == 0.0 {
+            return None;
+        }
+        let (k, m) = (active.len(), active.len() + clamped.len());
+        let mut gram = vec![0.0; m * m];
+        let mut slopes = vec![0.0; m];
+        for (i, c) in active.iter().enumerate() {
+            for (l, e) in active.iter().enumerate() {
+                gram[i * m + l] = dot(self.row(*c), self.row(*e)) / (largest * largest);
+            }
+            for (l, j) in clamped.iter().enumerate() {
+                let inner = -from.theta[*j].signum() * self.row(*c)[*j] / largest;
+                gram[i * m + k + l] = inner;
+                gram[(k + l) * m + i] = inner;
+            }
+            slopes[i] = -dot(self.row(*c), &missing) / (largest * size);
+        }
+        for (l, j) in clamped.iter().enumerate() {
+            gram[(k + l) * m + k + l] = 1.0;
+            slopes[k + l] = from.theta[*j].signum() * missing[*j] / size;
+        }
+        let mut solver = Nnls::new();
+        let fit = solver.solve(Gram::new(&gram, m, m), &slopes, &[]);
+        active.iter().zip(fit.lambda).for_each(|(c, more)| lambda[*c] += more * size);
+        self.pair(&from.theta, &lambda)
     }
 
     /// max t subject to ⟨a_c, θ⟩ ≥ t and ‖θ‖ ≤ 1, as Clarabel solves it.

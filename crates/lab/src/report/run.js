@@ -26,6 +26,13 @@ class Run {
     this.derive('ln_rho', 'rho', Math.log);
     this.derive('decades', 'log10_loss', v => -v);
     this.derive('one_minus_beta', 'beta', v => 1 - v);
+    // What a margin lacks of its optimum: of the least bound, or where there is none of what is attained.
+    const tops = new Map();
+    for (const { column, bound, value } of references) {
+      const top = Number.isFinite(bound) ? bound : value;
+      if (top > 0 && !(tops.get(column) <= top)) tops.set(column, top);
+    }
+    for (const [column, top] of tops) this.derive('below_' + column, column, v => (top - v) / top);
   }
   // What follows from one measured column; never in the way of a measured one.
   derive(name, from, f) {

@@ -18,7 +18,7 @@
 
 use super::{Constraints, Failure, Geometry, Optimum, verify};
 use crate::matrix::{Svd, gram, product, transposed};
-use crate::numeric::{axpy, dot, norm, scale};
+use crate::numeric::{axpy, dot, norm, project_on_simplex, scale};
 use crate::quadratic::factor::Factor;
 use crate::quadratic::{Gram, MinNorm};
 
@@ -37,19 +37,20 @@ const FIRST: f64 = 1.0;
 const GROWTH: f64 = 2.0;
 const LAST: f64 = 1e4;
 
-/// The maximal margin in the spectral or nuclear norm of W, given the one in the Frobenius norm.
+/// The maximal margin in the spectral or nuclear norm of W, from a solution and multipliers that are near, such as those of
+/// ℓ2.
 pub(super) fn max_margin(
     a: &Constraints<'_>,
     geometry: Geometry,
-    euclidean: &Optimum,
+    start: &Optimum,
 ) -> Result<Optimum, Failure> {
-    let margins = a.margins(&euclidean.solution);
+    let margins = a.margins(&start.solution);
     let mut order: Vec<usize> = (0..a.len()).collect();
     order.sort_by(|c, d| margins[*c].total_cmp(&margins[*d]).then(c.cmp(d)));
-    let support = euclidean.dual.iter().filter(|l| **l > 0.0).count();
+    let support = start.dual.iter().filter(|l| **l > 0.0).count();
     order.truncate((2 * support).max(JOINING));
     let mut working = order;
-    let (mut w, mut lambda) = (euclidean.solution.clone(), euclidean.dual.clone());
+    let (mut w, mut lambda) = (start.solution.clone(), start.dual.clone());
     let mut best: Option<Optimum> = None;
     for _ in 0..ROUNDS {
         let mut steps = Proximal::new(a, &working, geometry);
@@ -355,19 +356,11 @@ fn dot_rows(h: &[f64], lambda: &[f64]) -> Vec<f64> {
     h.chunks_exact(lambda.len()).map(|row| dot(row, lambda)).collect()
 }
 
-/// The nearest numbers of sum at most 1 to falling ones that are not negative: all lowered by the same, none below 0.
-fn lowered(sigma: &[f64]) -> Vec<f64> {
-    if sigma.iter().sum::<f64>() <= 1.0 {
-        return sigma.to_vec();
+/// The nearest numbers of sum at most 1 to numbers that are not negative: all lowered by the same, none below 0.
+fn lowered(sizes: &[f64]) -> Vec<f64> {
+    let mut out = sizes.to_vec();
+    if sizes.iter().sum::<f64>() > 1.0 {
+        project_on_simplex(&mut out);
     }
-    let (mut sum, mut by) = (0.0, 0.0);
-    for (k, s) in sigma.iter().enumerate() {
-        sum += s;
-        let candidate = (sum - 1.0) / (k + 1) as f64;
-        if *s <= candidate {
-            break;
-        }
-        by = candidate;
-    }
-    sigma.iter().map(|s| (s - by).max(0.0)).collect()
+    out
 }
