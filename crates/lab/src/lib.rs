@@ -17,6 +17,7 @@ pub mod error;
 pub mod expect;
 pub mod findings;
 pub mod measure;
+pub mod memory;
 pub mod optima;
 pub mod outcome;
 pub mod overrides;

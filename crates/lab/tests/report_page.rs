@@ -2,7 +2,7 @@
 
 mod report_fixture;
 
-use latephase_lab::report::{Added, Figure, ReferenceLine, ReportRun, Trace, render};
+use latephase_lab::report::{Added, Figure, ReferenceLine, ReportClaim, ReportRun, Trace, render};
 use report_fixture::{figure, regions, run};
 use serde_json::Value;
 
@@ -59,7 +59,14 @@ fn every_column_of_every_run_is_in_the_page() {
 fn no_text_becomes_markup_or_ends_the_data() {
     let evil = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{data}}";
     let run = ReportRun {
-        claims: Vec::new(),
+        claims: vec![ReportClaim {
+            id: evil.into(),
+            says: evil.into(),
+            text: evil.into(),
+            verdict: "holds".into(),
+            formula: evil.into(),
+            source: evil.into(),
+        }],
         rates: Vec::new(),
         references: vec![ReferenceLine {
             column: evil.into(),

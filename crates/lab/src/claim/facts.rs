@@ -155,7 +155,7 @@ impl Facts {
             all_trained: model.stored().blocks().len() == model.layout().blocks().len(),
             phases: spec.algorithm.iter().map(|p| dynamics(&p.algorithm)).collect(),
             truth: truth.cloned(),
-            margin_nc: None,
+            margin_nc: groups(spec, truth),
             margin_global_bound: None,
         }
     }
@@ -420,6 +420,13 @@ fn shape(spec: &Spec) -> Shape {
         }
         _ => Shape::Other,
     }
+}
+
+/// Margin and number of the groups, where the data come in groups.
+fn groups(spec: &Spec, truth: Option<&Truth>) -> Option<(f64, f64)> {
+    let margin = truth?.margin_nc?;
+    let settings = toml::Value::try_from(&spec.data).ok()?;
+    Some((margin, settings.get("groups")?.as_integer()? as f64))
 }
 
 fn layer_degrees(problem: &Problem) -> Vec<f64> {

@@ -107,19 +107,25 @@ pub fn flow_identity(view: &View<'_>, defect: impl Fn(&Columns, usize) -> f64) -
         known.reduce(|a, b| if b.1 > a.1 { b } else { a })
     };
     let Some((at, run)) = largest(view.rows) else { return Verdict::undecided(NOTHING) };
+    if let Some(step) = too_coarse(view) {
+        return Verdict::undecided(too_large(step));
+    }
     let degree = view.facts.order().unwrap_or(1.0);
     let steps = view.rows.last("step");
     // Every step rounds once more.
     let rounding = ROUNDINGS * 2f64.powi(-53) * (1.0 + degree) * (1.0 + steps).sqrt();
     let allowed = match view.facts.dynamics() {
-        // A local error of rtol·ρ changes a square relative to ρ² by twice that.
-        Some(Dynamics::Flow { rtol, .. }) => rounding + 2.0 * rtol * steps,
+        // A local error of rtol·ρ changes a difference of two squares relative to ρ² by at most four times that.
+        Some(Dynamics::Flow { rtol, .. }) => rounding + 4.0 * rtol * steps,
         _ => rounding,
     };
     if run <= allowed {
         return Verdict::Holds { slack: allowed - run };
     }
     match view.twin.map(|twin| largest(twin)) {
+        None if matches!(view.facts.dynamics(), Some(Dynamics::Flow { .. })) => {
+            Verdict::Violated { at, by: run }
+        }
         None => Verdict::undecided(format!(
             "drifts by {run:.1e} of rho^2, as steps do; half the step has to tell: `check --twin`"
         )),
@@ -172,10 +178,10 @@ pub struct Window {
 }
 
 impl Window {
-    /// The increase of a column.
+    /// The increase of a column; NaN where it was not measured.
     pub fn gain(&self, rows: &Columns, column: &str) -> f64 {
-        let values = rows.get(column);
-        values[self.to] - values[self.from]
+        let at = |k: usize| rows.get(column).get(k).copied().unwrap_or(f64::NAN);
+        at(self.to) - at(self.from)
     }
 }
 
@@ -187,6 +193,9 @@ fn flow_from(
 ) -> Verdict {
     if looks.len() < 2 {
         return Verdict::undecided(no_looks(view));
+    }
+    if let Some(step) = too_coarse(view) {
+        return Verdict::undecided(too_large(step));
     }
     let run = windows(view, view.rows, looks, of);
     let Some(run) = run else { return Verdict::undecided(NOTHING) };
@@ -218,6 +227,29 @@ fn flow_from(
             -run.relative, run.at
         )),
     }
+}
+
+/// The step at which the loss rises, of a run that follows a flow in steps without error control.
+fn too_coarse(view: &View<'_>) -> Option<f64> {
+    if let Some(Dynamics::Flow { .. }) = view.facts.dynamics() {
+        return None;
+    }
+    rises(view.rows).or_else(|| view.twin.and_then(rises))
+}
+
+fn too_large(step: f64) -> String {
+    format!("the loss rises at step {step}, which a flow never does: the steps are too large to follow one")
+}
+
+/// The step of a look at which the loss is above that of the look before, beyond rounding.
+fn rises(rows: &Columns) -> Option<f64> {
+    let (loss, q) = (rows.get("ln_loss"), rows.get("q_min"));
+    let rounding = |k: usize| {
+        let size = loss[k].abs().max(q.get(k).map_or(0.0, |q| q.abs())).max(1.0);
+        ROUNDINGS * f64::EPSILON * size
+    };
+    let k = (1..loss.len()).find(|&k| loss[k] > loss[k - 1] + rounding(k))?;
+    rows.get("step").get(k).copied()
 }
 
 /// The worst window, with the local error of an adaptive flow as part of its rounding.

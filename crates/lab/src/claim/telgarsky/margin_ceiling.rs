@@ -19,14 +19,17 @@ pub static CLAIM: Stated = Stated {
         needs: &[("margin", "margin")],
     },
     applies: |facts| {
-        let relu = facts.two_layer().is_ok_and(|a| a == "relu") || facts.rotation_free;
-        if !relu {
-            return Err("is about two-layer ReLU networks without biases".into());
+        if facts.two_layer().is_ok_and(|a| a == "relu") || facts.rotation_free {
+            Ok(())
+        } else {
+            Err("is about two-layer ReLU networks without biases".into())
         }
-        super::known_global(facts).map(|_| ())
     },
     judge: |view| {
-        let Ok(global) = super::known_global(view.facts) else { return Verdict::undecided("no global margin") };
+        let measured = view.rows.get("margin_global_bound").iter().copied().find(|b| b.is_finite());
+        let Some(global) = super::known_global(view.facts).ok().or(measured) else {
+            return Verdict::undecided("needs the column margin_global_bound: add the probe `global`");
+        };
         judge::at_looks(view, &judge::usable(view.rows), |rows, k| {
             Some(Slack::of(global / 2.0, rows.get("margin")[k]))
         })

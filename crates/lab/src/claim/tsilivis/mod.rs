@@ -4,6 +4,7 @@ super::claims! {
     approx_kkt,
     bregman_gap,
     euler_bound,
+    flow_identities,
     general_loss,
     limit_kkt,
     margin_sandwich,

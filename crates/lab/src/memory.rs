@@ -1,0 +1,78 @@
+//! A run in memory: nothing is written, and the spec may hold parts made in code.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use latephase_core::State;
+use latephase_core::probe::Row;
+
+use crate::build::build;
+use crate::claim::Facts;
+use crate::error::Error;
+use crate::findings::Columns;
+use crate::outcome::Outcome;
+use crate::run::{Sink, Tick};
+use crate::source::Lookup;
+use crate::spec::Spec;
+use crate::stop::Status;
+
+/// What is left of a run in memory.
+#[derive(Clone, Debug)]
+pub struct Remembered {
+    /// What claims want to know of it.
+    pub facts: Facts,
+    /// Its rows.
+    pub rows: Columns,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// Runs a spec in memory, until its end or until `stop` is set.
+///
+/// # Errors
+/// What is wrong with the spec.
+///
+/// # Examples
+/// ```
+/// # use std::sync::atomic::AtomicBool;
+/// use latephase_lab::{Spec, memory, source::Lookup};
+/// let text = "data = 'two-points'\nmodel = 'linear'\nloss = 'exponential'\nalgorithm = 'flow'\nstop = { log10_loss = -20 }";
+/// let spec = Spec::parse(text, "spec", &[])?;
+/// let run = memory::run(&spec, &Lookup::from_env(), &AtomicBool::new(false))?;
+/// assert!(run.rows.last("log10_loss") <= -20.0);
+/// # Ok::<(), latephase_lab::Error>(())
+/// ```
+pub fn run(spec: &Spec, lookup: &Lookup, stop: &AtomicBool) -> Result<Remembered, Error> {
+    let mut built = build(spec, lookup)?;
+    let columns = built.columns.iter().map(|name| (name.clone(), Vec::new())).collect();
+    let mut rows = Rows { columns: Columns(columns), stop };
+    let outcome = built.run.go(&mut rows)?;
+    let facts = Facts::of(spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
+    Ok(Remembered { facts, rows: rows.columns, outcome })
+}
+
+struct Rows<'a> {
+    columns: Columns,
+    stop: &'a AtomicBool,
+}
+
+impl Sink for Rows<'_> {
+    fn row(&mut self, row: &Row) -> Result<ControlFlow<()>, Error> {
+        for ((_, values), (_, value)) in self.columns.0.iter_mut().zip(&row.cells) {
+            values.push(*value);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn tick(&mut self, _: &Status) -> Tick {
+        if self.stop.load(Ordering::Relaxed) { Tick::Stop("asked to stop".into()) } else { Tick::Continue }
+    }
+
+    fn checkpoint(&mut self, _: State) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn keep(&mut self, _: f64, _: &[f64]) -> Result<(), Error> {
+        Ok(())
+    }
+}
