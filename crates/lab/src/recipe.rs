@@ -97,6 +97,7 @@ recipes! {
     "ji-telgarsky-2020/alignment",
     "ji-telgarsky-2020/surface",
     "ji-telgarsky-2020/deep-linear",
+    "vardi-2022/gallery",
 }
 
 /// A recipe, parsed.
