@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::calculus::{Line, Part};
 use super::layer::Kink;
-use super::{Chunking, Model, Tape};
+use super::{Chunking, Head, Model, Tape};
 use crate::{Breakdown, Degree, Invalid, Layout, Rows, numeric};
 
 /// A model with some of its blocks frozen. Their values are 0 until [`Model::fix`] gives them.
@@ -211,6 +211,10 @@ impl Model for Frozen {
 
     fn is_definable(&self) -> bool {
         self.whole.is_definable()
+    }
+
+    fn head(&self, theta: &[f64], x: Rows<'_>) -> Option<Head> {
+        self.whole.head(&self.export(theta), x)
     }
 
     fn is_polynomial(&self) -> bool {

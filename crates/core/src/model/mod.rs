@@ -53,6 +53,17 @@ pub struct Tape {
     pub other: Option<Box<dyn Any + Send>>,
 }
 
+/// A dense last layer and what it reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    /// Its inputs, n × width.
+    pub features: Vec<f64>,
+    /// Numbers in one of them.
+    pub width: usize,
+    /// Its weight, outputs × width.
+    pub weight: Vec<f64>,
+}
+
 /// How a model wants its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chunking {
@@ -240,6 +251,10 @@ pub trait Model: Send + Sync + Debug {
     /// The model as the neurons of a two-layer network with σ piecewise linear and kinked at 0 alone, if it is one and all of
     /// it is trained.
     fn neurons(&self) -> Option<Neurons> {
+        None
+    }
+    /// The features that the last layer reads, for these inputs, where the last layer is dense.
+    fn head(&self, _theta: &[f64], _x: Rows<'_>) -> Option<Head> {
         None
     }
     /// Whether the outputs are known to be polynomials in θ: a degree of 2 then makes them quadratic forms.

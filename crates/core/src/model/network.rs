@@ -10,7 +10,7 @@ use super::layer::{
     Activation, AnyLayer, Building, Chain, DenseLayer, Dual, Grads, Kept, Kink, Kinks, Layer, LayerSpec,
     Nonlinearity, Param, Pass, Rise, ScaleLayer, Stage,
 };
-use super::{Architecture, Init, Model, Tape, frozen};
+use super::{Architecture, Head, Init, Model, Tape, frozen};
 use crate::catalogue::Entry;
 use crate::cite::{CAI_2025, Cite, LYU_LI_2020};
 use crate::{Breakdown, Degree, Invalid, Layout, Neurons, Rows, numeric};
@@ -273,6 +273,14 @@ impl Model for Network {
             slopes,
             bias,
         })
+    }
+
+    fn head(&self, theta: &[f64], x: Rows<'_>) -> Option<Head> {
+        let last = self.chain.layers().len().checked_sub(1)?;
+        let dense = (self.chain.layers()[last].as_ref() as &dyn Any).downcast_ref::<DenseLayer>()?;
+        let weight = self.chain.params_of(theta, last)[..dense.inputs() * dense.outputs()].to_vec();
+        let features = self.chain.into_last(theta, x.data, x.n());
+        Some(Head { features, width: dense.inputs(), weight })
     }
 
     fn is_polynomial(&self) -> bool {

@@ -17,7 +17,7 @@ use crate::{Invalid, Problem, Rows, State, numeric};
 const EXAMPLES: usize = 2000;
 
 /// `rank_one` = min_k σ_1(W_k)/‖W_k‖_F over the matrix blocks; `layer_alignment` = min_k |⟨v_{k+1}, u_k⟩| over neighbours
-/// whose shapes chain; `norm_ratio` = min_k ‖W_k‖_F/max_k ‖W_k‖_F; `product_cosine`, for models that are linear in x with one
+/// whose shapes chain; `stable_rank_min`, `stable_rank_max` = least and largest ‖W_k‖_F²/σ_1²; `norm_ratio` = min_k ‖W_k‖_F/max_k ‖W_k‖_F; `product_cosine`, for models that are linear in x with one
 /// output, the cosine of the map x ↦ ⟨w, x⟩ that the network is with the ℓ2 maximum-margin direction of the training set.
 /// NaN where there is nothing to measure, and where the data are not separable.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -33,12 +33,22 @@ impl Probe for Layers {
         let problem = context.problem;
         let linear = problem.model.outputs() == 1 && is_linear(problem, context.theta);
         self.direction = if linear { maximum_margin(problem) } else { Vec::new() };
-        Ok(["rank_one", "layer_alignment", "norm_ratio", "product_cosine"].map(String::from).to_vec())
+        Ok([
+            "rank_one",
+            "layer_alignment",
+            "norm_ratio",
+            "product_cosine",
+            "stable_rank_min",
+            "stable_rank_max",
+        ]
+        .map(String::from)
+        .to_vec())
     }
 
     fn measure(&mut self, at: &Snapshot<'_>, row: &mut Row) {
         let blocks = at.problem.model.layout().blocks().iter().filter(|b| b.is_matrix());
         let mut rank_one = f64::INFINITY;
+        let mut stable = (f64::INFINITY, f64::NEG_INFINITY);
         let (mut alignment, mut norms) = (f64::INFINITY, Vec::new());
         let mut below: Option<Vec<f64>> = None;
         for block in blocks {
@@ -47,10 +57,18 @@ impl Probe for Layers {
             let svd = Svd::of(w, block.rows, block.cols);
             let Some((svd, (u, v))) = svd.and_then(|svd| svd.leading().map(|pair| (svd, pair))) else {
                 rank_one = f64::NAN;
+                stable = (f64::NAN, f64::NAN);
                 below = None;
                 continue;
             };
-            rank_one = rank_one.min(svd.sigma[0] / numeric::norm(&svd.sigma));
+            let ratio = svd.sigma[0] / numeric::norm(&svd.sigma);
+            rank_one = rank_one.min(ratio);
+            let rank = (ratio * ratio).recip();
+            // A NaN of an earlier layer stays: min and max would drop it.
+            stable = (
+                if rank < stable.0 { rank } else { stable.0 },
+                if rank > stable.1 { rank } else { stable.1 },
+            );
             if let Some(below) = below.filter(|b| b.len() == v.len()) {
                 alignment = alignment.min(numeric::dot(&below, &v).abs());
             }
@@ -62,6 +80,8 @@ impl Probe for Layers {
         let (least, most) = norms.iter().fold((f64::INFINITY, 0.0f64), |(a, b), n| (n.min(a), n.max(b)));
         row.put("norm_ratio", known(least / most));
         row.put("product_cosine", self.product_cosine(at));
+        row.put("stable_rank_min", known(stable.0));
+        row.put("stable_rank_max", known(stable.1));
     }
 
     fn save(&self) -> State {

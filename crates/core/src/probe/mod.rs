@@ -12,6 +12,7 @@ use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State, numeric};
 mod accuracy;
 mod alignment;
 mod balance;
+mod collapse;
 mod direction;
 mod escape;
 mod geometry;
@@ -24,13 +25,16 @@ mod near_homogeneous;
 mod ntk;
 mod robustness;
 mod rotation;
+mod saliency;
 mod sgd;
+mod sharpness;
 mod stationarity;
 mod theory;
 
 pub use accuracy::Accuracy;
 pub use alignment::Alignment;
 pub use balance::Balance;
+pub use collapse::Collapse;
 pub use direction::DirectionProbe;
 pub use escape::Escape;
 pub use geometry::Geometry;
@@ -42,7 +46,9 @@ pub use near_homogeneous::NearHomogeneous;
 pub use ntk::Ntk;
 pub use robustness::Robustness;
 pub use rotation::Rotation;
+pub use saliency::Saliency;
 pub use sgd::Sgd;
+pub use sharpness::Sharpness;
 pub use stationarity::Stationarity;
 pub use theory::Theory;
 
@@ -227,13 +233,28 @@ crate::catalogue! {
         "rotation" => Rotation,
         "escape" => Escape,
         "stationarity" => Stationarity,
+        "collapse" => Collapse,
+        "saliency" => Saliency,
+        "sharpness" => Sharpness,
         "theory" => Theory,
     }
 }
 
 /// The probes that a spec has to ask for, because their looks cost many evaluations or decompositions.
-pub const ON_REQUEST: &[&str] =
-    &["robustness", "stationarity", "near", "layers", "theory", "ntk", "global", "rotation", "escape"];
+pub const ON_REQUEST: &[&str] = &[
+    "robustness",
+    "stationarity",
+    "collapse",
+    "saliency",
+    "sharpness",
+    "near",
+    "layers",
+    "theory",
+    "ntk",
+    "global",
+    "rotation",
+    "escape",
+];
 
 /// The order of homogeneity, or the reason why a probe cannot be used.
 fn needs_degree(probe: &str, problem: &Problem) -> Result<f64, Invalid> {

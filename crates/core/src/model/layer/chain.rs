@@ -57,6 +57,17 @@ impl Chain {
         &params[self.spans[k].0..self.spans[k].1]
     }
 
+    /// What the last layer reads for `n` rows.
+    pub fn into_last(&self, params: &[f64], x: &[f64], n: usize) -> Vec<f64> {
+        let mut input = x.to_vec();
+        for (k, layer) in self.layers.iter().enumerate().take(self.layers.len().saturating_sub(1)) {
+            let mut output = vec![0.0; n * layer.outputs()];
+            layer.forward(self.params_of(params, k), &input, n, &mut output, &mut Kept::default());
+            input = output;
+        }
+        input
+    }
+
     fn stage(&self, s: usize) -> &dyn Stage {
         match &self.stages[s].0 {
             Executed::Layer(k) => self.layers[*k].as_ref(),
