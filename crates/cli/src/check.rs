@@ -3,12 +3,10 @@
 use latephase_lab::build::build;
 use latephase_lab::claim::user::UserClaim;
 use latephase_lab::claim::{Facts, find, twin};
-use latephase_lab::findings::{TWIN, claims, of, of_one};
+use latephase_lab::findings::{claims, of_one, refresh};
 use latephase_lab::refute::columns;
 use latephase_lab::source::Lookup;
-use latephase_lab::stint::{Options, Standing, begin, pretty, read_spec, resume, standing};
-use latephase_lab::store::write_whole;
-use latephase_lab::{Error, page};
+use latephase_lab::stint::{Options, read_spec};
 use serde_json::{Value, json};
 
 use crate::args;
@@ -35,40 +33,33 @@ pub fn check(args: &args::Check) -> Result<Exit, Failure> {
     }
     let spec = read_spec(dir)?;
     let lookup = Lookup::from_env();
-    let built = build(&spec, &lookup).map_err(|e| spec.locate(e))?;
     if args.twin {
         signals::listen()?;
-        let twin = twin::of(&spec)?;
-        let place = dir.join(TWIN);
-        let mut watch = Watch::new(&twin.stop, args.quiet);
-        let options = Options {
-            threads: args.threads.map(usize::from),
-            max_seconds: None,
-            checkpoint_seconds: 60.0,
-            stop: &signals::STOP,
-            lookup,
-            progress: &mut watch,
-        };
-        let made = match standing(&place, &twin)? {
-            Standing::Finished => Ok(()),
-            Standing::Free => begin(&twin, &place, options).map(|_| ()),
-            Standing::Unfinished => resume(&place, options).map(|_| ()),
-            Standing::Foreign(why) => Err(Error::content(format!("{}: {why}", place.display()))),
-        };
+        let mut watch = Watch::new(&twin::of(&spec)?.stop, args.quiet);
+        let made = twin::make(
+            &spec,
+            dir,
+            Options {
+                threads: args.threads.map(usize::from),
+                max_seconds: None,
+                checkpoint_seconds: 60.0,
+                stop: &signals::STOP,
+                lookup: lookup.clone(),
+                progress: &mut watch,
+            },
+        );
         watch.finish();
         made.map_err(|e| Failure::during_run(&e))?;
     }
-    let facts = Facts::of(&spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
     if let Some(own) = own {
+        let built = build(&spec, &lookup).map_err(|e| spec.locate(e))?;
+        let facts = Facts::of(&spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
         let judged = of_one(dir, &facts, &own)?.json();
         let violated = judged["verdict"] == "violated";
         say(&if args.json { judged.to_string() } else { table(&[judged], true, "") })?;
         return Ok(if violated { Exit::Violated } else { Exit::Done });
     }
-    let findings = of(dir, &facts)?;
-    write_whole(&dir.join("findings.json"), &pretty(&findings))?;
-    let report = page::of_run(dir, &built.run.problem)?;
-    write_whole(&dir.join("report.html"), report.as_bytes())?;
+    let findings = refresh(dir, &spec, &lookup)?;
     let wanted = |c: &Value| args.only.is_empty() || args.only.iter().any(|id| c["id"] == id.as_str());
     let judged: Vec<Value> = claims(dir).into_iter().filter(wanted).collect();
     if args.json {

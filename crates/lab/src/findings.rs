@@ -4,11 +4,16 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::build::build;
 use crate::claim::{self, Facts, Judged, View};
 use crate::error::Error;
+use crate::page;
 use crate::rates::{Fitted, fit_all};
 use crate::report::read_rows_csv;
+use crate::source::Lookup;
 use crate::spec::Spec;
+use crate::stint::pretty;
+use crate::store::write_whole;
 
 /// The directory of a run's twin, in its own.
 pub const TWIN: &str = "twin";
@@ -115,6 +120,19 @@ pub fn of(dir: &Path, facts: &Facts) -> Result<Value, Error> {
         let margin = rows.last("margin");
         findings["linear_margin"] = json!({ "exact": best, "margin": margin.is_finite().then_some(margin) });
     }
+    Ok(findings)
+}
+
+/// Judges a run directory anew, and writes its `findings.json` and its page.
+///
+/// # Errors
+/// When the problem cannot be built, or a file cannot be read or written.
+pub fn refresh(dir: &Path, spec: &Spec, lookup: &Lookup) -> Result<Value, Error> {
+    let built = build(spec, lookup).map_err(|e| spec.locate(e))?;
+    let facts = Facts::of(spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
+    let findings = of(dir, &facts)?;
+    write_whole(&dir.join("findings.json"), &pretty(&findings))?;
+    write_whole(&dir.join("report.html"), page::of_run(dir, &built.run.problem)?.as_bytes())?;
     Ok(findings)
 }
 

@@ -11,6 +11,7 @@
 //! full = ["stop.steps=1000000"]               # overrides under --full: the size of the paper
 //! [[recipe.variants]]                         # runs; one run of the base when there are none
 //! label = "small steps"
+//! twin  = true                                # claims about the flow are decided with a run at half the step
 //! set   = ["algorithm={ kind = \"stepped\", pace = { kind = \"unit-decrease\", eta = 0.1 } }"]
 //! [[recipe.expect]]
 //! id = "…"  source = "…"  measure = { column = "margin" }  at = -100  value = 0.05  tolerance = { relative = 0.02 }
@@ -28,8 +29,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Deserialize;
 
+use crate::claim::twin;
 use crate::error::Error;
 use crate::expect::{Compared, Expect, Group, compare};
+use crate::findings::{TWIN, refresh};
 use crate::report::{Added, Figure};
 use crate::seeds::Seeds;
 use crate::source::Lookup;
@@ -77,6 +80,7 @@ recipes! {
     "linear-margin",
     "steepest-linear",
     "rings",
+    "theorems",
     "continue-torch",
     "mnist-3-6",
     "honesty/relu",
@@ -153,6 +157,9 @@ struct Settings {
 #[serde(deny_unknown_fields)]
 struct Variant {
     label: String,
+    /// Whether claims about the flow are decided with the run's twin at half the step.
+    #[serde(default)]
+    twin: bool,
     #[serde(default)]
     set: Vec<String>,
     /// Overrides of this variant under `--quick`.
@@ -200,6 +207,8 @@ impl Size {
 pub struct Planned {
     /// Its label.
     pub label: String,
+    /// Whether its runs get a twin at half the step.
+    pub twin: bool,
     /// Seed and spec of every run.
     pub specs: Vec<(u64, Spec)>,
 }
@@ -273,7 +282,13 @@ impl Recipe {
     /// # Errors
     /// When an override does not fit.
     pub fn runs(&self, size: Size) -> Result<Vec<Planned>, Error> {
-        let base = Variant { label: "base".into(), set: Vec::new(), quick: Vec::new(), full: Vec::new() };
+        let base = Variant {
+            label: "base".into(),
+            twin: false,
+            set: Vec::new(),
+            quick: Vec::new(),
+            full: Vec::new(),
+        };
         let (alone, variants) = match self.settings.variants.is_empty() {
             true => (true, vec![&base]),
             false => (false, self.settings.variants.iter().collect()),
@@ -290,7 +305,11 @@ impl Recipe {
             set.extend_from_slice(size.of(&variant.quick, &variant.full));
             let spec = self.spec(size, &set)?;
             let Some(seeds) = &seeds else {
-                return Ok(Planned { label: variant.label.clone(), specs: vec![(spec.seed, spec)] });
+                return Ok(Planned {
+                    label: variant.label.clone(),
+                    twin: variant.twin,
+                    specs: vec![(spec.seed, spec)],
+                });
             };
             let seeded = |seed: u64| {
                 let mut spec = spec.clone();
@@ -299,7 +318,7 @@ impl Recipe {
                 (seed, spec)
             };
             let specs = seeds.from(spec.seed).into_iter().map(seeded).collect();
-            Ok(Planned { label: variant.label.clone(), specs })
+            Ok(Planned { label: variant.label.clone(), twin: variant.twin, specs })
         };
         variants.into_iter().map(plan).collect()
     }
@@ -339,7 +358,7 @@ pub fn run(
     }
     recipe.check_columns(size, &options.lookup)?;
     let RecipeOptions { threads, stop, lookup, announce, progress } = options;
-    for Planned { label, specs } in recipe.runs(size)? {
+    for Planned { label, twin, specs } in recipe.runs(size)? {
         result.groups.push(Group { label: label.clone(), runs: Vec::new() });
         for (seed, spec) in specs {
             announce(spec.name.as_deref().unwrap_or(&label), &spec);
@@ -363,6 +382,19 @@ pub fn run(
                 Standing::Foreign(why) => {
                     return Err(Error::usage(format!("{} is in the way: {why}", dir.display())));
                 }
+            }
+            if twin && !stop.load(Ordering::Relaxed) && !dir.join(TWIN).join("manifest.json").exists() {
+                announce(&format!("{label}, half the step"), &spec);
+                let stint = Options {
+                    threads,
+                    max_seconds: None,
+                    checkpoint_seconds: 10.0,
+                    stop,
+                    lookup: lookup.clone(),
+                    progress: &mut *progress,
+                };
+                twin::make(&spec, &dir, stint)?;
+                refresh(&dir, &spec, &lookup)?;
             }
             if let Some(group) = result.groups.last_mut() {
                 group.runs.push((seed, dir));

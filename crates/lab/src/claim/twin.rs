@@ -1,9 +1,28 @@
 //! The twin of a run: the same spec with half the step, whose rows tell the error of discretisation.
 
+use std::path::Path;
+
 use toml::Value;
 
 use crate::error::Error;
+use crate::findings::TWIN;
 use crate::spec::Spec;
+use crate::stint::{Options, Standing, begin, resume, standing};
+
+/// Makes the twin of a run in the run's directory, or goes on with it; nothing where it is there.
+///
+/// # Errors
+/// A spec without a step to halve, something else in the way, or what failed during the run.
+pub fn make(spec: &Spec, dir: &Path, options: Options<'_>) -> Result<(), Error> {
+    let twin = of(spec)?;
+    let place = dir.join(TWIN);
+    match standing(&place, &twin)? {
+        Standing::Finished => Ok(()),
+        Standing::Free => begin(&twin, &place, options).map(|_| ()),
+        Standing::Unfinished => resume(&place, options).map(|_| ()),
+        Standing::Foreign(why) => Err(Error::content(format!("{}: {why}", place.display()))),
+    }
+}
 
 /// The spec of the twin.
 ///
