@@ -102,6 +102,7 @@ recipes! {
     "ji-telgarsky-2020/surface",
     "ji-telgarsky-2020/deep-linear",
     "vardi-2022/gallery",
+    "ji-telgarsky-2020/two-homogeneous",
 }
 
 /// A recipe, parsed.

@@ -30,6 +30,7 @@ mod sgd;
 mod sharpness;
 mod stationarity;
 mod theory;
+mod two_homogeneous;
 
 pub use accuracy::Accuracy;
 pub use alignment::Alignment;
@@ -51,6 +52,7 @@ pub use sgd::Sgd;
 pub use sharpness::Sharpness;
 pub use stationarity::Stationarity;
 pub use theory::Theory;
+pub use two_homogeneous::TwoHomogeneous;
 
 /// What a probe knows before the first step.
 pub struct Context<'a> {
@@ -237,6 +239,7 @@ crate::catalogue! {
         "saliency" => Saliency,
         "sharpness" => Sharpness,
         "theory" => Theory,
+        "two-homogeneous" => TwoHomogeneous,
     }
 }
 
@@ -250,6 +253,7 @@ pub const ON_REQUEST: &[&str] = &[
     "near",
     "layers",
     "theory",
+    "two-homogeneous",
     "ntk",
     "global",
     "rotation",
