@@ -57,6 +57,7 @@ impl Bounded {
         self.sizes.clear();
         self.sizes.extend((0..k).map(|j| norm(column(j))));
         self.free.clear();
+        self.basis.clear();
         self.refresh(g, a);
         let size = norm(g);
         // Every round frees a column or stops; the objective falls with each, so no set of free columns comes twice.
@@ -114,6 +115,7 @@ impl Bounded {
         loop {
             if !self.factor(a, d) {
                 if let Some(j) = self.free.pop() {
+                    self.basis.truncate(self.free.len() * d);
                     self.at[j] = if self.mu[j] > 0.0 { At::Most } else { At::Zero };
                 }
                 return false;
@@ -150,18 +152,19 @@ impl Bounded {
                 return true;
             }
             let j = self.free.remove(share.1);
+            self.basis.truncate(share.1 * d);
             (self.at[j], self.mu[j]) =
                 if step[share.1] < 0.0 { (At::Zero, 0.0) } else { (At::Most, most[j]) };
             self.refresh(g, a);
         }
     }
 
-    /// An orthonormal basis of the free columns, by Gram and Schmidt twice.
+    /// An orthonormal basis of the free columns, by Gram and Schmidt twice; what is there of the first ones is kept.
     fn factor(&mut self, a: &[f64], d: usize) -> bool {
-        self.basis.clear();
-        self.triangle.clear();
+        let known = self.basis.len() / d;
+        self.triangle.truncate(known * d);
         self.triangle.resize(self.free.len() * d, 0.0);
-        for (i, &j) in self.free.iter().enumerate() {
+        for (i, &j) in self.free.iter().enumerate().skip(known) {
             let mut q = a[j * d..(j + 1) * d].to_vec();
             for _ in 0..2 {
                 for (k, earlier) in self.basis.chunks_exact(d).enumerate() {

@@ -13,6 +13,9 @@ use latephase_core::model::layer::Nonlinearity;
 
 use super::{Bounds, Known, Reference, Scope, Setting, Weight};
 
+/// Most numbers in the inputs.
+const NUMBERS: usize = 4000;
+
 /// The best of all two-layer ReLU networks.
 pub struct TwoLayer;
 
@@ -49,7 +52,14 @@ impl Reference for TwoLayer {
     }
 
     fn applies(&self, setting: &Setting<'_>) -> Result<(), String> {
-        width(setting).map(|_| ())
+        width(setting)?;
+        let (n, dim) = (setting.problem.train.n(), setting.problem.train.dim());
+        if n * dim > NUMBERS {
+            return Err(format!(
+                "{n} inputs of {dim} numbers are too many: at most {NUMBERS} numbers in all"
+            ));
+        }
+        Ok(())
     }
 
     fn columns(&self, setting: &Setting<'_>) -> Vec<String> {

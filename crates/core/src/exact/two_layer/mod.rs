@@ -136,44 +136,55 @@ pub fn maximal(x: Rows<'_>, y: &[f64], effort: &Effort) -> Result<TwoLayer, Fail
             columns.add(x, y, y[i], &beta);
         }
     }
-    let limits = |above: f64| Limits { above, nodes: effort.nodes };
+    let limits = |above: f64, column: bool| Limits { above, column, nodes: effort.nodes };
     let uniform = vec![1.0 / n as f64; n];
     let mut best: Option<TwoLayer> = None;
     let mut nodes = 0;
+    // The multipliers that price the dearest neuron met lowest.
+    let mut center = (f64::INFINITY, uniform.clone());
     for round in 0..effort.rounds.max(1) {
         let (lower, alphas, lambda) = columns.solve(n)?;
         // What prices above this is worth another round.
         let above = (lower * (1.0 + effort.tolerance)).max(1e-11 * longest);
         let mut joined = 0;
-        for (k, sign) in [1.0, -1.0].into_iter().enumerate() {
-            let c = weights(&lambda, y, sign);
-            let mut starts: Vec<Vec<f64>> = columns
-                .neurons
-                .iter()
-                .zip(&alphas)
-                .filter(|(_, a)| **a > 1e-9)
-                .map(|(n, _)| n.1.clone())
-                .collect();
-            let mut rng = stream(k as u64, "exact.two-layer", round as u64);
-            starts.extend((0..16).map(|_| (0..d).map(|_| StandardNormal.sample(&mut rng)).collect()));
-            starts.extend((0..8).map(|_| x.row(rng.random_range(0..n)).to_vec()));
-            let mut found: Vec<(f64, Vec<f64>)> =
-                starts.iter().map(|start| pricing.climb(&c, start)).collect();
-            found.retain(|(price, _)| *price > above);
-            found.sort_by(|a, b| b.0.total_cmp(&a.0));
-            found.dedup_by(|a, b| dot(&a.1, &b.1) > 1.0 - 1e-12);
-            for (_, beta) in found.iter().take(8) {
-                joined += usize::from(columns.add(x, y, sign, beta));
+        // Multipliers of the programme jump about; half-way to the best ones so far they price more usefully.
+        let blend = |center: &Vec<f64>| -> Vec<f64> {
+            center.iter().zip(&lambda).map(|(c, l)| 0.5 * (c + l)).collect()
+        };
+        for at in [blend(&center.1), lambda.clone()] {
+            let mut dearest = 0.0f64;
+            for (k, sign) in [1.0, -1.0].into_iter().enumerate() {
+                let (c, own) = (weights(&at, y, sign), weights(&lambda, y, sign));
+                let mut starts = columns.heaviest(&alphas);
+                let mut rng = stream(k as u64, "exact.two-layer", round as u64);
+                starts.extend((0..16).map(|_| (0..d).map(|_| StandardNormal.sample(&mut rng)).collect()));
+                starts.extend((0..8).map(|_| x.row(rng.random_range(0..n)).to_vec()));
+                let mut found: Vec<(f64, Vec<f64>)> =
+                    starts.iter().map(|start| pricing.climb(&c, start)).collect();
+                found.sort_by(|a, b| b.0.total_cmp(&a.0));
+                dearest = found.first().map_or(dearest, |f| f.0.max(dearest));
+                found.retain(|(_, beta)| pricing.price(&own, beta) > above);
+                found.dedup_by(|a, b| dot(&a.1, &b.1) > 1.0 - 1e-12);
+                for (_, beta) in found.iter().take(8) {
+                    joined += usize::from(columns.add(x, y, sign, beta));
+                }
+            }
+            if dearest < center.0 {
+                center = (dearest, at);
+            }
+            if joined > 0 {
+                break;
             }
         }
         let last = round + 1 >= effort.rounds;
         if joined > 0 && !last {
+            columns.purge(&lambda, lower);
             continue;
         }
         let mut trees = [Vec::new(), Vec::new()];
         let mut bound = 0.0f64;
         for (k, sign) in [1.0, -1.0].into_iter().enumerate() {
-            let priced = pricing.ceiling(&weights(&lambda, y, sign), &limits(above));
+            let priced = pricing.ceiling(&weights(&lambda, y, sign), &limits(above, !last));
             nodes += priced.nodes;
             if priced.best.0 > above && !last {
                 joined += usize::from(columns.add(x, y, sign, &priced.best.1));
@@ -188,15 +199,20 @@ pub fn maximal(x: Rows<'_>, y: &[f64], effort: &Effort) -> Result<TwoLayer, Fail
         break;
     }
     let mut best = best.ok_or_else(|| Failure::Stalled("no round of the master programme ended".into()))?;
-    // Uniform multipliers are optimal for symmetric data, where those of the programme are one choice of many.
-    if best.optimum.gap() > effort.tolerance {
+    // Uniform multipliers are optimal for symmetric data, where those of the programme are one choice of many; and a search
+    // that ended early has better ones behind it.
+    for other in [uniform, center.1] {
+        if best.optimum.gap() <= effort.tolerance {
+            break;
+        }
         let above = best.optimum.value * (1.0 + effort.tolerance);
-        let priced = [1.0, -1.0].map(|sign| pricing.ceiling(&weights(&uniform, y, sign), &limits(above)));
+        let priced =
+            [1.0, -1.0].map(|sign| pricing.ceiling(&weights(&other, y, sign), &limits(above, false)));
         let bound = priced[0].bound.max(priced[1].bound);
         best.nodes += priced[0].nodes + priced[1].nodes;
         if bound < best.optimum.bound {
             best.optimum.bound = bound;
-            best.optimum.dual = uniform;
+            best.optimum.dual = other;
             best.trees = priced.map(|p| p.tree);
         }
     }
@@ -230,7 +246,7 @@ pub struct Price {
 /// assert!((found.value - 2.0).abs() < 1e-12 && found.beta[0] > 1.0 - 1e-12);
 /// ```
 pub fn price(x: Rows<'_>, c: &[f64], above: f64, nodes: usize) -> Price {
-    let priced = Pricing::new(x).ceiling(c, &Limits { above, nodes });
+    let priced = Pricing::new(x).ceiling(c, &Limits { above, column: false, nodes });
     let (value, beta) = priced.best;
     Price { beta, value, bound: priced.bound }
 }
@@ -280,6 +296,41 @@ fn normalise(v: &mut [f64]) -> bool {
     size > 0.0
 }
 
+/// Neurons of one sign that are on or off together on every example, as one: Σ αβ has the same outputs and is no longer.
+fn merged(x: Rows<'_>, neurons: &[Neuron]) -> Vec<Neuron> {
+    let slopes = |beta: &[f64]| (0..x.n()).map(|i| dot(beta, x.row(i))).collect::<Vec<f64>>();
+    let level: Vec<f64> = (0..x.n()).map(|i| 1e-9 * norm(x.row(i))).collect();
+    let agree = |a: &[f64], b: &[f64]| {
+        (0..a.len()).all(|i| a[i].min(b[i]) >= -level[i] || a[i].max(b[i]) <= level[i])
+    };
+    let mut groups: Vec<(f64, Vec<f64>, Vec<f64>)> = Vec::new();
+    for neuron in neurons {
+        let own = slopes(&neuron.beta);
+        let size = neuron.alpha.abs();
+        let place = groups.iter().position(|(sign, _, z)| *sign == neuron.alpha.signum() && agree(z, &own));
+        match place {
+            Some(k) => {
+                let (_, sum, z) = &mut groups[k];
+                crate::numeric::axpy(size, &neuron.beta, sum);
+                let mut unit = sum.clone();
+                normalise(&mut unit);
+                *z = slopes(&unit);
+            }
+            None => groups.push((neuron.alpha.signum(), neuron.beta.iter().map(|b| size * b).collect(), own)),
+        }
+    }
+    let total: f64 = groups.iter().map(|(_, sum, _)| norm(sum)).sum();
+    let neuron = |(sign, mut beta, _): (f64, Vec<f64>, Vec<f64>)| {
+        let alpha = sign * norm(&beta) / total;
+        normalise(&mut beta);
+        Neuron { alpha, beta }
+    };
+    groups.into_iter().map(neuron).collect()
+}
+
+/// Neurons that a search starts from, beside random ones.
+const STARTS: usize = 24;
+
 /// The neurons at hand, with a sign each, and what they give every example.
 struct Columns {
     d: usize,
@@ -298,6 +349,25 @@ impl Columns {
         self.payoffs.extend(y.iter().enumerate().map(|(i, y)| y * sign * dot(beta, x.row(i)).max(0.0)));
         self.neurons.push((sign, beta.to_vec()));
         true
+    }
+
+    /// The neurons with the largest α, to start a search from.
+    fn heaviest(&self, alphas: &[f64]) -> Vec<Vec<f64>> {
+        let mut order: Vec<usize> = (0..alphas.len()).filter(|j| alphas[*j] > 1e-9).collect();
+        order.sort_by(|a, b| alphas[*b].total_cmp(&alphas[*a]).then(a.cmp(b)));
+        order.iter().take(STARTS).map(|j| self.neurons[*j].1.clone()).collect()
+    }
+
+    /// Forgets neurons that λ prices well below the value, where they are many: the programme's cost grows with them.
+    fn purge(&mut self, lambda: &[f64], value: f64) {
+        let n = lambda.len();
+        if self.neurons.len() < 4 * n + 100 {
+            return;
+        }
+        let price = |j: usize| dot(lambda, &self.payoffs[j * n..(j + 1) * n]);
+        let keep: Vec<usize> = (0..self.neurons.len()).filter(|j| price(*j) >= 0.9 * value).collect();
+        self.payoffs = keep.iter().flat_map(|j| self.payoffs[j * n..(j + 1) * n].to_vec()).collect();
+        self.neurons = keep.iter().map(|j| self.neurons[*j].clone()).collect();
     }
 
     /// Value, α ≥ 0 and λ of the game max_α min_i Σ_j α_j payoff_ij.
@@ -357,8 +427,11 @@ impl Columns {
         nodes: usize,
     ) -> TwoLayer {
         let used = self.neurons.iter().zip(alphas).filter(|(_, a)| **a > 0.0);
-        let neurons: Vec<Neuron> =
+        let all: Vec<Neuron> =
             used.map(|((sign, beta), a)| Neuron { alpha: sign * a, beta: beta.clone() }).collect();
+        // Fewer neurons where that costs nothing that the gap would show.
+        let few = merged(x, &all);
+        let neurons = if value(x, y, &few) >= value(x, y, &all) * (1.0 - 1e-10) { few } else { all };
         let solution =
             neurons.iter().flat_map(|n| std::iter::once(n.alpha).chain(n.beta.iter().copied())).collect();
         let optimum = Optimum { solution, value: value(x, y, &neurons), dual, bound };

@@ -33,8 +33,10 @@ pub struct Branch {
 
 /// When a pricing may stop.
 pub(super) struct Limits {
-    /// Parts that are bounded by this are not looked into, and a neuron above it ends the search.
+    /// Parts that are bounded by this are not looked into, and a neuron above it ends the search where columns are wanted.
     pub above: f64,
+    /// Whether a neuron above that is what is wanted.
+    pub column: bool,
     /// Most parts.
     pub nodes: usize,
 }
@@ -114,7 +116,8 @@ impl<'a> Pricing<'a> {
         Pricing { x, lines, sizes }
     }
 
-    fn price(&self, c: &[f64], beta: &[f64]) -> f64 {
+    /// Σ c_i σ(⟨β, x_i⟩).
+    pub(super) fn price(&self, c: &[f64], beta: &[f64]) -> f64 {
         c.iter()
             .enumerate()
             .map(|(i, c)| if *c == 0.0 { 0.0 } else { c * dot(beta, self.x.row(i)).max(0.0) })
@@ -174,7 +177,7 @@ impl<'a> Pricing<'a> {
                 Some(split) => heap.push(Open { bound: part.bound, place, signs, split }),
                 None => bound = bound.max(part.bound),
             }
-            (best.0 > limits.above, nodes)
+            (limits.column && best.0 > limits.above, nodes)
         };
         let (mut is_found, mut count) = look(vec![0; self.lines.len()], &mut tree, &mut heap, 0);
         while !is_found && count < limits.nodes {
