@@ -167,6 +167,7 @@ pub fn figures(groups: &[Group]) -> Vec<Figure> {
     let drawn = DRAWN.iter().filter(|(column, ..)| is_known(column)).enumerate();
     let figure = |(k, (column, y_log, caption)): (usize, &(&str, bool, &str))| {
         let what = FigureOf {
+            distribution: false,
             runs: None,
             title: format!("{column} over seeds"),
             caption: (*caption).to_owned(),
