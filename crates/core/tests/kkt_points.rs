@@ -10,7 +10,7 @@ use latephase_core::kkt::{Point, Reach, Verdict};
 use latephase_core::lanczos::largest;
 use latephase_core::numeric::{axpy, dot, norm};
 use latephase_core::probe::{Context, Kkt, Probe, Stationarity};
-use latephase_core::{Iterate, Problem};
+use latephase_core::{Iterate, Problem, exact};
 
 fn relu(width: usize, inputs: &[f64], labels: &[u32]) -> Problem {
     let dim = inputs.len() / labels.len();
@@ -397,4 +397,56 @@ fn lanczos_finds_the_top_of_a_spectrum() {
     let rest: Vec<f64> = image.iter().zip(&early.vector).map(|(a, v)| a - early.value * v).collect();
     assert_close(norm(&rest), early.residual, 1e-10, "the residual");
     assert!(largest(&vec![0.0; n], n, 1e-13, apply).is_none());
+}
+
+#[test]
+fn where_flows_of_small_networks_go_there_is_a_kkt_point() {
+    let (n, dim, width) = (16, 4, 6);
+    let (mut polished, mut saddles) = (0, 0);
+    for seed in 0..8 {
+        let (x, teacher) = (normals(seed, "flow.x", n * dim), normals(seed, "flow.teacher", 3 * dim));
+        let label = |x: &[f64]| {
+            let neuron = |r: usize| dot(&teacher[r * dim..(r + 1) * dim], x).max(0.0);
+            u32::from(neuron(0) - 1.5 * neuron(1) + neuron(2) <= 0.0)
+        };
+        let labels: Vec<u32> = x.chunks(dim).map(label).collect();
+        let text = format!("kind = 'mlp'\nwidths = [{width}]\ninit = {{ kind = 'he', alpha = 0.5 }}");
+        let model = common::model(&text, dim, 1);
+        let theta = model.init(&mut latephase_core::rng::stream(seed, "model.init", 0));
+        let problem = problem(model, "kind = 'exponential'", data(&x, &labels, dim, 2));
+        let mut flow = common::algorithm("kind = 'bundle'\nkappa = 0.004").build();
+        flow.begin(&problem, 0).unwrap();
+        let mut at = Iterate::new(theta);
+        while at.clocks.step < 6000
+            && at.eval(&problem, &latephase_core::RowSet::Full).unwrap().ln_loss > -20_000.0
+        {
+            // A flow that f64 can no longer resolve has gone as far as it can.
+            if flow.step(&problem, &mut at).is_err() {
+                break;
+            }
+        }
+        let reach = Reach { kink: 1e-2, ..Reach::default() };
+        // A start of few neurons may never separate its data.
+        let Some(near) = Point::at(&problem, at.theta(), reach).unwrap() else { continue };
+        let Some(point) = near.polish().unwrap() else { continue };
+        polished += 1;
+        assert!(point.clarke().unwrap().epsilon <= 1e-9 * norm(point.theta()), "{seed}");
+        let most = exact::two_layer::of(&problem.train, &Default::default()).unwrap().optimum;
+        assert!(point.margin() <= 0.5 * most.bound * (1.0 + 1e-8), "{seed}: above every margin");
+        let judged = point.judge().unwrap();
+        match judged.verdict {
+            Verdict::GlobalMaximum => {
+                assert!(point.margin() >= 0.5 * most.value * (1.0 - 1e-6), "{seed}: not the largest margin");
+            }
+            Verdict::Saddle => {
+                saddles += 1;
+                let ascent = judged.ascent.unwrap();
+                let risen = Point::at(&problem, &ascent.to, reach).unwrap().unwrap().margin();
+                assert!(risen > point.margin() * (1.0 + 0.5 * ascent.gain), "{seed}: {ascent:?}");
+                assert!(risen <= 0.5 * most.bound * (1.0 + 1e-8));
+            }
+            Verdict::StrictMaximum | Verdict::Undecided => {}
+        }
+    }
+    assert!(polished >= 5 && saddles >= 1, "{polished} polished, {saddles} saddles");
 }

@@ -5,8 +5,11 @@
 //! > θ − Σ_S λ_i ∇q_i(θ) − Σ_P ν_p ∇z_p = 0, q_i(θ) = 1, z_p(θ) = 0
 //!
 //! where ∇q_i has the left slope at pinned places and ν_p = Σ λ_i strength_i s_i carries the rest. z is linear in θ, so that
-//! on the pins the q_i are smooth. S and P start from the best multipliers and lose members whose λ is negative or whose ν
-//! no slopes between the one-sided ones explain; constraints that fall below 1 join S.
+//! on the pins the q_i are smooth; elsewhere the sides of the kinks are held while Newton's method runs. S and P start from the
+//! best multipliers. Pre-activations that have crossed 0 join P, members whose ν no slopes between the one-sided ones explain
+//! leave it for the side that would, constraints that fall below 1 join S, and those whose λ is negative leave it.
+
+use std::collections::HashMap;
 
 use faer::Mat;
 
@@ -20,7 +23,7 @@ use crate::numeric::{axpy, dot, norm};
 pub(super) const UNKNOWNS: usize = 600;
 /// Newton steps for one active set, changes of it, and the relative residual that ends them.
 const STEPS: usize = 25;
-const CHANGES: usize = 40;
+const CHANGES: usize = 100;
 const CONVERGED: f64 = 1e-12;
 /// Relative residual of the polished point by the convex programme of the multipliers.
 pub(super) const ACCEPTED: f64 = 1e-9;
@@ -36,6 +39,8 @@ pub(super) struct System<'p, 'a> {
     pub pins: Vec<(usize, usize)>,
     /// Coordinates that take part: all but those of neurons that are exactly 0.
     pub free: Vec<usize>,
+    /// Whether neuron r is taken to be active on an example.
+    sides: HashMap<(usize, usize), bool>,
 }
 
 impl<'a> Point<'a> {
@@ -111,7 +116,37 @@ impl<'p, 'a> System<'p, 'a> {
             let places: Vec<usize> = silent.flat_map(|r| two.places(r).collect::<Vec<_>>()).collect();
             free.retain(|p| !places.contains(p));
         }
-        System { point, active, pins, free }
+        let mut system = System { point, active, pins, free, sides: HashMap::new() };
+        system.take_sides(&point.theta);
+        system
+    }
+
+    /// Takes the sides that θ is on, for examples that have none.
+    fn take_sides(&mut self, theta: &[f64]) {
+        let Some(two) = &self.point.two else { return };
+        for c in &self.active {
+            let x = self.point.input(two, c);
+            for r in 0..two.width {
+                self.sides.entry((r, c.example)).or_insert_with(|| two.pre(theta, r, &x) > 0.0);
+            }
+        }
+    }
+
+    /// q of every constraint in S, with the sides that are held.
+    fn values(&self, theta: &[f64]) -> Result<Vec<f64>, Breakdown> {
+        let Some(two) = &self.point.two else {
+            let all = constraints(self.point.problem, theta)?;
+            return Ok(self.active.iter().map(|c| value_of(&all, c)).collect());
+        };
+        let of = |c: &Constraint| {
+            let (x, cot) = (self.point.input(two, c), self.point.cotangent(c));
+            let unit = |r: usize| {
+                let along: f64 = cot.iter().enumerate().map(|(o, u)| u * theta[two.outer(o, r)]).sum();
+                along * self.slope(theta, c.example, r, &x) * two.pre(theta, r, &x)
+            };
+            (0..two.width).map(unit).sum()
+        };
+        Ok(self.active.iter().map(of).collect())
     }
 
     /// ∇q of a constraint, with the left slope at pins.
@@ -124,9 +159,10 @@ impl<'p, 'a> System<'p, 'a> {
 
     fn slope(&self, theta: &[f64], example: usize, r: usize, x: &[f64]) -> f64 {
         let Some(two) = &self.point.two else { return f64::NAN };
-        match self.pins.contains(&(r, example)) {
-            true => two.slopes[0],
-            false => two.slope(two.pre(theta, r, x)),
+        match (self.pins.contains(&(r, example)), self.sides.get(&(r, example))) {
+            (true, _) => two.slopes[0],
+            (false, Some(right)) => two.slopes[usize::from(*right)],
+            (false, None) => two.slope(two.pre(theta, r, x)),
         }
     }
 
@@ -204,15 +240,13 @@ impl<'p, 'a> System<'p, 'a> {
         let mut before = f64::INFINITY;
         for step in 0..STEPS {
             let rows = self.equalities(theta)?;
-            let values = constraints(self.point.problem, theta)?;
+            let values = self.values(theta)?;
             let mut first = theta.to_vec();
             let weights = || lambda.iter().chain(nu.iter());
             rows.iter().zip(weights()).for_each(|(row, w)| axpy(-w, row, &mut first));
             let mut right = vec![0.0; size];
             self.free.iter().enumerate().for_each(|(k, p)| right[k] = -first[*p]);
-            for (k, c) in self.active.iter().enumerate() {
-                right[n + k] = value_of(&values, c) - 1.0;
-            }
+            values.iter().enumerate().for_each(|(k, q)| right[n + k] = q - 1.0);
             for (k, row) in rows[s..].iter().enumerate() {
                 right[n + s + k] = dot(row, theta);
             }
@@ -242,28 +276,48 @@ impl<'p, 'a> System<'p, 'a> {
         Ok(false)
     }
 
-    /// Changes the active set by one member where a sign is wrong or a constraint is broken; whether it did.
+    /// Changes the active set where a kink has been crossed, a sign is wrong or a constraint is broken; whether it did.
     fn exchange(
         &mut self,
         theta: &[f64],
         lambda: &mut Vec<f64>,
         nu: &mut Vec<f64>,
     ) -> Result<bool, Breakdown> {
-        let largest = lambda.iter().fold(0.0f64, |m, l| m.max(l.abs()));
-        let lowest = (0..lambda.len()).min_by(|a, b| lambda[*a].total_cmp(&lambda[*b]));
-        if let Some(k) = lowest.filter(|k| lambda[*k] < -1e-9 * largest) {
-            lambda.remove(k);
-            self.active.remove(k);
+        let crossed = self.crossed(theta);
+        for &(pin, right) in &crossed {
+            // Where the neuron was active the left slope of a pin leaves out what it did.
+            nu.push(if right { self.whole(theta, pin, lambda) } else { 0.0 });
+            self.pins.push(pin);
+        }
+        if !crossed.is_empty() {
             return Ok(true);
         }
+        let largest = lambda.iter().fold(0.0f64, |m, l| m.max(l.abs()));
         let excess = |k: usize| {
             let (low, high) = self.range(theta, self.pins[k], lambda);
             (low - nu[k]).max(nu[k] - high)
         };
         let worst = (0..self.pins.len()).max_by(|a, b| excess(*a).total_cmp(&excess(*b)));
         if let Some(k) = worst.filter(|k| excess(*k) > 1e-9 * largest * norm(theta)) {
+            let whole = self.whole(theta, self.pins[k], lambda);
+            let right = (nu[k] - whole).abs() < nu[k].abs();
             nu.remove(k);
-            self.pins.remove(k);
+            let pin = self.pins.remove(k);
+            self.sides.insert(pin, right);
+            return Ok(true);
+        }
+        let lowest = (0..lambda.len()).min_by(|a, b| lambda[*a].total_cmp(&lambda[*b]));
+        if let Some(k) = lowest.filter(|k| lambda[*k] < -1e-9 * largest) {
+            lambda.remove(k);
+            let left = self.active.remove(k).example;
+            // Pins belong to examples in S.
+            if self.active.iter().all(|c| c.example != left) {
+                let kept: Vec<bool> = self.pins.iter().map(|pin| pin.1 != left).collect();
+                let mut keep = kept.iter();
+                nu.retain(|_| keep.next().copied().unwrap_or(true));
+                self.pins.retain(|pin| pin.1 != left);
+                self.sides.retain(|(_, example), _| *example != left);
+            }
             return Ok(true);
         }
         let is_new =
@@ -273,9 +327,36 @@ impl<'p, 'a> System<'p, 'a> {
         if let Some(c) = broken.filter(|c| c.value < 1.0 - 1e-9) {
             self.active.push(*c);
             lambda.push(0.0);
+            self.take_sides(theta);
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// Pre-activations that are on the other side than is held, with that side.
+    fn crossed(&self, theta: &[f64]) -> Vec<((usize, usize), bool)> {
+        let Some(two) = &self.point.two else { return Vec::new() };
+        let mut list = Vec::new();
+        let unit = norm(theta);
+        for c in &self.active {
+            let x = self.point.input(two, c);
+            let size = norm(&x) * unit;
+            for r in 0..two.width {
+                let (pin, z) = ((r, c.example), two.pre(theta, r, &x));
+                let Some(&right) = self.sides.get(&pin) else { continue };
+                let is_off = (z > 0.0) != right && z.abs() > 1e-9 * size;
+                if is_off && !self.pins.contains(&pin) && !list.contains(&(pin, right)) {
+                    list.push((pin, right));
+                }
+            }
+        }
+        list
+    }
+
+    /// ν of a pin with the right-hand slope for every constraint.
+    fn whole(&self, theta: &[f64], pin: (usize, usize), lambda: &[f64]) -> f64 {
+        let (low, high) = self.range(theta, pin, lambda);
+        low + high
     }
 
     /// What ν of a pin can be: Σ λ_i strength_i s_i for s_i ∈ [0, 1].
