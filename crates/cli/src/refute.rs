@@ -94,7 +94,8 @@ fn text(report: &Report, target: &Target, out: &Path) -> String {
         }
         None => format!("not refuted: {}\n", about.says),
     };
-    text += &format!("{} runs judged in {:.1} s", report.tried, report.seconds);
+    let (decided, tried) = (report.decided, report.tried);
+    text += &format!("{decided} of {tried} runs decided it, in {:.1} s", report.seconds);
     if report.slack.is_finite() {
         text += &format!(", least slack {:.1e}", report.slack);
     }

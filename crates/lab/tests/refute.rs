@@ -66,6 +66,11 @@ fn sign_descent_that_raises_the_l2_margin_is_refuted() {
 }
 
 #[test]
+fn kkt_points_that_are_all_local_maxima_are_refuted() {
+    is_refuted("every-kkt-point-is-local-maximum", 0);
+}
+
+#[test]
 fn the_same_seed_finds_the_same_run() {
     let target = Target::find("sign-descent-raises-l2-margin").unwrap();
     let (a, b) = (search(&target, 60, 5), search(&target, 60, 5));

@@ -58,6 +58,10 @@ pub const CONJECTURES: &[(&str, &str)] = &[
         "sign-descent-raises-l2-margin",
         include_str!("../../../../conjectures/sign-descent-raises-l2-margin.toml"),
     ),
+    (
+        "every-kkt-point-is-local-maximum",
+        include_str!("../../../../conjectures/every-kkt-point-is-local-maximum.toml"),
+    ),
 ];
 
 /// What is to be refuted.
@@ -171,8 +175,10 @@ pub struct Found {
 pub struct Report {
     /// The violation, shrunk.
     pub found: Option<Found>,
-    /// Runs that the claim is about and that were judged.
+    /// Runs that the claim is about.
     pub tried: u64,
+    /// Those of them that decided it, one way or the other.
+    pub decided: u64,
     /// Hits that did not survive, and why the last one did not.
     pub doubtful: u64,
     /// Why.
@@ -209,11 +215,14 @@ pub fn refute(target: &Target, search: Search<'_>) -> Result<Report, Error> {
             judge.claim.about().id
         )));
     }
-    let mut proposer = Proposer::new(search.seed, classes);
+    // Residuals of KKT points are about where a run tends to.
+    let late = judge.probes.iter().any(|p| matches!(*p, "kkt" | "stationarity"));
+    let mut proposer = Proposer::new(search.seed, classes, late);
     let mut pool: Vec<(f64, Candidate)> = Vec::new();
     let mut report = Report {
         found: None,
         tried: 0,
+        decided: 0,
         doubtful: 0,
         doubt: None,
         slack: f64::INFINITY,
@@ -235,8 +244,9 @@ pub fn refute(target: &Target, search: Search<'_>) -> Result<Report, Error> {
                 Tried::Nothing => {}
                 Tried::Slack(slack) => {
                     report.tried += 1;
-                    report.slack = report.slack.min(slack);
                     if slack.is_finite() {
+                        report.decided += 1;
+                        report.slack = report.slack.min(slack);
                         pool.push((slack, candidate));
                     }
                 }
@@ -247,6 +257,7 @@ pub fn refute(target: &Target, search: Search<'_>) -> Result<Report, Error> {
                 }
                 Tried::Hit { at, by, doubt: None } => {
                     report.tried += 1;
+                    report.decided += 1;
                     hits.push(Hit { candidate, at, by });
                 }
             }
@@ -333,6 +344,7 @@ impl Report {
             "refuted": self.found.is_some(),
             "found": found,
             "tried": self.tried,
+            "decided": self.decided,
             "doubtful": self.doubtful,
             "least_slack": Some(self.slack).filter(|s| s.is_finite()),
             "seconds": self.seconds,

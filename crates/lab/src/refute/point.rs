@@ -15,9 +15,9 @@ const NEAR: f64 = 0.03;
 /// Directions that are tried for each hidden unit, and for the whole network.
 const DIRECTIONS: usize = 60;
 /// Lengths of a move on the unit sphere; an ascent has to be one at each.
-const RADII: [f64; 2] = [0.1, 0.03];
+const RADII: [f64; 2] = [0.2, 0.1];
 /// How many times what the residual explains an ascent has to be.
-const BEYOND: f64 = 3.0;
+const BEYOND: f64 = 2.0;
 
 fn dot(a: &[Dd], b: &[Dd]) -> Dd {
     a.iter().zip(b).map(|(a, b)| *a * *b).sum()

@@ -83,6 +83,16 @@ impl Class {
 pub struct Proposer {
     rng: ChaCha8Rng,
     classes: Vec<Class>,
+    /// Whether every run is to end late: for claims about the neighbourhood of a limit.
+    late: bool,
+}
+
+/// Whether some thousand steps take ln 𝓛 as far down as one likes.
+fn gets_late(motion: &Motion) -> bool {
+    match motion {
+        Motion::Flow { norm, .. } => *norm == Norm::L2,
+        Motion::Steps { pace, .. } => matches!(pace, Pace::UnitDecrease { .. }),
+    }
 }
 
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
@@ -108,13 +118,17 @@ pub fn rounded(x: f64, digits: usize) -> f64 {
 }
 
 impl Proposer {
-    /// Proposals from these classes; the same seed gives the same ones.
+    /// Proposals from these classes; the same seed gives the same ones. Where all are to end `late`, classes that do not
+    /// get there are left out.
     ///
     /// # Panics
     /// Without a class.
-    pub fn new(seed: u64, classes: Vec<Class>) -> Proposer {
+    pub fn new(seed: u64, mut classes: Vec<Class>, late: bool) -> Proposer {
         assert!(!classes.is_empty(), "proposals need a class");
-        Proposer { rng: stream(seed, "refute", 0), classes }
+        if late && classes.iter().any(|class| gets_late(&class.motion)) {
+            classes.retain(|class| gets_late(&class.motion));
+        }
+        Proposer { rng: stream(seed, "refute", 0), classes, late }
     }
 
     /// A fresh run.
@@ -140,9 +154,15 @@ impl Proposer {
             Motion::Steps { pace: Pace::Normalized { .. }, .. } => power_of_ten(rng, -2.0, 0.5),
         });
         // Some runs are long and late; most are short.
-        let late =
-            matches!(motion, Motion::Steps { pace: Pace::UnitDecrease { .. }, .. } | Motion::Flow { .. });
+        let late = gets_late(&motion);
         let (steps, log10_loss) = match rng.random_range(0..10) {
+            _ if self.late && late => {
+                *motion.length_mut() = match motion {
+                    Motion::Steps { .. } => plain(rng.random_range(0.4..1.0)),
+                    Motion::Flow { .. } => 1e-6,
+                };
+                (2000, -power_of_ten(rng, 1.5, 2.5).round())
+            }
             0..3 if late => (2000, -power_of_ten(rng, 1.0, 3.0).round()),
             0..5 => (60, -4.0),
             _ => (300, -power_of_ten(rng, 0.3, 1.5).round()),
@@ -172,7 +192,10 @@ impl Proposer {
         let sign =
             |x: &[f64]| if x.iter().zip(&teacher).map(|(a, b)| a * b).sum::<f64>() < 0.0 { -1 } else { 1 };
         let mut labels: Vec<i64> = inputs.iter().map(|x| sign(x)).collect();
-        match rng.random_range(0..9) {
+        // Few neurons reach a KKT point of data of one class, and may be too few.
+        let law =
+            if self.late && rng.random_bool(0.5) { rng.random_range(6..=8) } else { rng.random_range(0..11) };
+        match law {
             // Labels at random.
             0 => labels.iter_mut().for_each(|y| *y = if rng.random_bool(0.5) { 1 } else { -1 }),
             // Nearly collinear.
@@ -218,8 +241,13 @@ impl Proposer {
                     x.iter_mut().for_each(|a| *a = plain(*a * c));
                 }
             }
+            // One class, on one side.
+            7 => {
+                inputs.iter_mut().for_each(|x| x[0] = plain(x[0].abs() + 0.1));
+                labels.fill(1);
+            }
             // Opposite points of one class, tilted a little.
-            6 if dim >= 2 => {
+            6 | 8 if dim >= 2 => {
                 let tilt = plain(rng.random_range(0.05..1.0));
                 for (i, x) in inputs.iter_mut().enumerate() {
                     x.fill(0.0);
@@ -229,7 +257,7 @@ impl Proposer {
                 labels.fill(1);
             }
             // A lattice.
-            7 => {
+            9 => {
                 for x in &mut inputs {
                     x.iter_mut().for_each(|a| *a = f64::from(rng.random_range(-3..=3)));
                 }
@@ -275,8 +303,16 @@ impl Proposer {
                     let y = candidate.labels[i] as f64;
                     candidate.theta[at[1] + unit] = plain(y * candidate.theta[at[1] + unit].abs());
                 }
-                // All neurons but one are 0.
+                // All neurons but one are 0, and it may be along the mean of y·x.
                 1 | 2 if candidate.widths.len() == 1 => {
+                    if rng.random_bool(0.5) {
+                        for j in 0..first.1 {
+                            let of = candidate.inputs.iter().zip(&candidate.labels);
+                            let sum: f64 = of.map(|(x, y)| *y as f64 * x[j]).sum();
+                            candidate.theta[unit * first.1 + j] = plain(scale * sum);
+                        }
+                        candidate.theta[at[1] + unit] = plain(candidate.theta[at[1] + unit].abs());
+                    }
                     for other in (0..width).filter(|o| *o != unit) {
                         zero_unit(candidate, other);
                     }
