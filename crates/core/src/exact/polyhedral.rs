@@ -2,7 +2,11 @@
 //!
 //! Clarabel's interior point is near the middle of the set of optima: a constraint is active where its multiplier exceeds
 //! its slack, a coordinate bound by the norm where its part of the dual exceeds its own slack. The point and the multipliers
-//! are then moved the shortest way to where the active conditions are equations, which f64 meets to rounding.
+//! are then moved the shortest way to where the active conditions are equations, which f64 meets to rounding. Where the
+//! partition is still blurred, the programme is solved again around the point, in the scale of the gap that is left.
+//!
+//! # References
+//! A. M. Gleixner, D. E. Steffy, K. Wolter, *Iterative refinement for linear programming*, INFORMS J. on Computing 28 (2016)
 
 use clarabel::algebra::CscMatrix;
 use clarabel::solver::SupportedConeT::NonnegativeConeT;
@@ -10,15 +14,18 @@ use clarabel::solver::{DefaultSettingsBuilder, DefaultSolver, IPSolver};
 
 use super::equations::shortest;
 use super::{Constraints, Failure, Geometry, Optimum, verify};
-use crate::numeric::{dot, norm};
-use crate::quadratic::{Gram, Nnls};
+use crate::numeric::dot;
 
 /// A margin outside the working set violates the least one within it when it is smaller by more than this fraction.
 const VIOLATED: f64 = 1e-11;
+/// The same for a point as the interior point method leaves it.
+const ROUGH: f64 = 1e-6;
 /// Gap that is good enough to stop.
 const CLOSED: f64 = 1e-12;
-/// Slack, relative to the margin or to the norm, up to which a refined point counts as touching.
-const TIGHT: f64 = 1e-10;
+/// Programmes around the last point, each in the scale of the gap that it left.
+const ZOOMS: usize = 3;
+/// How far a step may go, in that scale: constraints beyond are left out.
+const REACH: f64 = 1e5;
 /// Rounds of constraints: each needs at least one that its programme violated.
 const ROUNDS: usize = 100;
 /// Constraints to begin with, beside those of the ℓ2 problem.
@@ -37,25 +44,31 @@ pub(super) fn max_margin(
     order.truncate(FIRST.max(3 * support));
     let mut working = order;
     let mut best: Option<Optimum> = None;
+    // As the interior point leaves them, constraints are enough to see which others are violated; only at the end the active
+    // set is worth its equations.
+    let mut is_rough = true;
     for _ in 0..ROUNDS {
         let programme = Programme::new(a, &working, geometry);
-        let Some(found) = programme.best() else { break };
+        let Some(found) = (if is_rough { programme.rough() } else { programme.best() }) else { break };
         let mut lambda = vec![0.0; a.len()];
         working.iter().zip(&found.lambda).for_each(|(c, l)| lambda[*c] = *l);
         let theta = programme.whole(a, &found.theta);
         let Ok(now) = verify(a, geometry, &theta, &lambda) else { break };
         let least = found.value * geometry.norm(&theta, a.shape());
-        // The bound of every round holds for all constraints only with all of its multipliers: the last is the best.
         if best.as_ref().is_none_or(|b| now.gap() < b.gap()) {
             best = Some(now);
         }
         let margins = a.margins(&theta);
         let mut is_in = vec![false; a.len()];
         working.iter().for_each(|c| is_in[*c] = true);
-        let mut violated: Vec<usize> =
-            (0..a.len()).filter(|c| !is_in[*c] && margins[*c] < least - VIOLATED * least.abs()).collect();
+        let within = if is_rough { ROUGH } else { VIOLATED };
+        let violates = |c: &usize| !is_in[*c] && margins[*c] < least - within * least.abs();
+        let mut violated: Vec<usize> = (0..a.len()).filter(violates).collect();
         if violated.is_empty() {
-            break;
+            if !is_rough {
+                break;
+            }
+            is_rough = false;
         }
         violated.sort_by(|c, d| margins[*c].total_cmp(&margins[*d]).then(c.cmp(d)));
         violated.truncate(FIRST);
@@ -128,11 +141,36 @@ impl Programme {
         Some(Pair { theta, lambda, value, gap: (bound - value) / bound })
     }
 
-    /// The interior point's pair, or what the equations of its active set make of it, whichever has the smaller gap.
+    /// The interior point's pair.
+    fn rough(&self) -> Option<Pair> {
+        let (theta, lambda) = self.interior_point(&vec![0.0; self.columns.len()], 1.0)?;
+        self.pair(&theta, &lambda)
+    }
+
+    /// The interior point's pair, or what the equations of its active set make of it, whichever has the smaller gap; where
+    /// that stays open, the same again around it, in its own scale.
     fn best(&self) -> Option<Pair> {
-        let (theta, lambda) = self.interior_point()?;
-        let mut best = self.pair(&theta, &lambda)?;
-        let interior = best.clone();
+        let mut best = self.evened(self.rough()?);
+        for _ in 0..ZOOMS {
+            if best.gap < CLOSED {
+                break;
+            }
+            let zoom = 1.0 / best.gap;
+            let closer = self.interior_point(&best.theta, zoom).and_then(|(step, lambda)| {
+                let theta: Vec<f64> = best.theta.iter().zip(&step).map(|(w, d)| w + d / zoom).collect();
+                self.pair(&theta, &lambda)
+            });
+            match closer.map(|pair| self.evened(pair)) {
+                Some(closer) if closer.gap < best.gap => best = closer,
+                _ => break,
+            }
+        }
+        Some(best)
+    }
+
+    /// What the equations of the active set make of a pair, where that is better.
+    fn evened(&self, interior: Pair) -> Pair {
+        let mut best = interior.clone();
         // Where the partition is not clear at 1, a wider or a narrower active set may be the right one.
         for ratio in [1.0, 1e-3, 1e3] {
             if best.gap < CLOSED {
@@ -146,69 +184,19 @@ impl Programme {
                 }
             }
         }
-        for _ in 0..3 {
-            if best.gap < CLOSED || self.geometry == Geometry::L1 {
-                break;
-            }
-            match self.fitted(&best) {
-                Some(fitted) if fitted.gap < best.gap => best = fitted,
-                _ => break,
-            }
-        }
-        Some(best)
+        best
     }
 
-    /// ℓ∞: the multipliers moved by what is not negative, where the shortest correction would leave the simplex because more
-    /// constraints are active than the solution needs.
-    ///
-    /// Optimal multipliers have Σλ_c a_c = Σu_jσ_je_j with u ≥ 0 over the coordinates at σ_j = ±1. What is missing, r, is made
-    /// of the a_c and −σ_je_j, which span all that they can as a cone.
-    fn fitted(&self, from: &Pair) -> Option<Pair> {
+    /// The step δ and the multipliers of max t subject to ⟨a_c, θ⟩ ≥ t and ‖θ‖ ≤ 1 at θ = `centre` + δ/`zoom`, as Clarabel solves
+    /// it. Its tolerances are relative: in a scale where the gap that is left is of order 1, they are finer by as much. What is
+    /// out of reach there is left out.
+    fn interior_point(&self, centre: &[f64], zoom: f64) -> Option<(Vec<f64>, Vec<f64>)> {
         let d = self.columns.len();
-        let margins = self.margins(&from.theta);
-        let t = margins.iter().copied().fold(f64::INFINITY, f64::min);
-        let active: Vec<usize> = (0..self.n).filter(|c| margins[*c] - t <= TIGHT * t.abs()).collect();
-        let clamped: Vec<usize> = (0..d).filter(|j| 1.0 - from.theta[*j].abs() <= TIGHT).collect();
-        let mut lambda = vec![0.0; self.n];
-        active.iter().for_each(|c| lambda[*c] = from.lambda[*c]);
         let largest = self.rows.iter().fold(0.0f64, |m, x| m.max(x.abs()));
-        let mut missing: Vec<f64> = self.combine(&lambda).iter().map(|g| g / largest).collect();
-        for j in &clamped {
-            let sign = from.theta[*j].signum();
-            missing[*j] = sign * (sign * missing[*j]).min(0.0);
-        }
-        let size = norm(&missing);
-        if size == 0.0 {
-            return None;
-        }
-        let (k, m) = (active.len(), active.len() + clamped.len());
-        let mut gram = vec![0.0; m * m];
-        let mut slopes = vec![0.0; m];
-        for (i, c) in active.iter().enumerate() {
-            for (l, e) in active.iter().enumerate() {
-                gram[i * m + l] = dot(self.row(*c), self.row(*e)) / (largest * largest);
-            }
-            for (l, j) in clamped.iter().enumerate() {
-                let inner = -from.theta[*j].signum() * self.row(*c)[*j] / largest;
-                gram[i * m + k + l] = inner;
-                gram[(k + l) * m + i] = inner;
-            }
-            slopes[i] = -dot(self.row(*c), &missing) / (largest * size);
-        }
-        for (l, j) in clamped.iter().enumerate() {
-            gram[(k + l) * m + k + l] = 1.0;
-            slopes[k + l] = from.theta[*j].signum() * missing[*j] / size;
-        }
-        let mut solver = Nnls::new();
-        let fit = solver.solve(Gram::new(&gram, m, m), &slopes, &[]);
-        active.iter().zip(fit.lambda).for_each(|(c, more)| lambda[*c] += more * size);
-        self.pair(&from.theta, &lambda)
-    }
-
-    /// max t subject to ⟨a_c, θ⟩ ≥ t and ‖θ‖ ≤ 1, as Clarabel solves it.
-    fn interior_point(&self) -> Option<(Vec<f64>, Vec<f64>)> {
-        let (n, d) = (self.n, self.columns.len());
-        let largest = self.rows.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        let margins = self.margins(centre);
+        let least = margins.iter().copied().fold(f64::INFINITY, f64::min);
+        let slack = |c: usize| zoom * (margins[c] - least) / largest;
+        let kept: Vec<usize> = (0..self.n).filter(|c| slack(*c) <= REACH).collect();
         let t = d;
         let mut entries: (Vec<usize>, Vec<usize>, Vec<f64>) = Default::default();
         let mut right = Vec::new();
@@ -220,31 +208,36 @@ impl Programme {
             }
             right.push(b);
         };
-        for c in 0..n {
+        for c in &kept {
             let mut row: Vec<(usize, f64)> =
-                self.row(c).iter().enumerate().map(|(j, x)| (j, -x / largest)).collect();
+                self.row(*c).iter().enumerate().map(|(j, x)| (j, -x / largest)).collect();
             row.push((t, 1.0));
-            add(&row, 0.0);
+            add(&row, slack(*c));
         }
-        let variables = match self.geometry {
-            Geometry::L1 => {
-                // |θ_j| ≤ s_j and Σ s_j ≤ 1.
-                let s = |j: usize| d + 1 + j;
-                for j in 0..d {
-                    add(&[(j, 1.0), (s(j), -1.0)], 0.0);
-                    add(&[(j, -1.0), (s(j), -1.0)], 0.0);
-                }
-                add(&(0..d).map(|j| (s(j), 1.0)).collect::<Vec<_>>(), 1.0);
-                2 * d + 1
+        let mut variables = d + 1;
+        if self.geometry == Geometry::L1 {
+            // |θ_j| ≤ s_j and Σ s_j ≤ 1; far from 0 |θ_j| is linear.
+            let is_near = |j: &usize| zoom * centre[*j].abs() <= REACH;
+            let mut sum: Vec<(usize, f64)> =
+                (0..d).filter(|j| !is_near(j)).map(|j| (j, centre[j].signum())).collect();
+            for j in (0..d).filter(is_near) {
+                add(&[(j, 1.0), (variables, -1.0)], -zoom * centre[j]);
+                add(&[(j, -1.0), (variables, -1.0)], zoom * centre[j]);
+                sum.push((variables, 1.0));
+                variables += 1;
             }
-            _ => {
-                for j in 0..d {
-                    add(&[(j, 1.0)], 1.0);
-                    add(&[(j, -1.0)], 1.0);
+            let far = (0..d).filter(|j| !is_near(j)).map(|j| -centre[j].abs());
+            add(&sum, zoom * crate::numeric::compensated_sum(std::iter::once(1.0).chain(far)));
+        } else {
+            for j in 0..d {
+                for sign in [1.0, -1.0] {
+                    let room = zoom * (1.0 - sign * centre[j]);
+                    if room <= REACH {
+                        add(&[(j, sign)], room);
+                    }
                 }
-                d + 1
             }
-        };
+        }
         let mut objective = vec![0.0; variables];
         objective[t] = -1.0;
         let a = CscMatrix::new_from_triplets(right.len(), variables, entries.0, entries.1, entries.2);
@@ -259,7 +252,9 @@ impl Programme {
         let zero = CscMatrix::zeros((variables, variables));
         let mut solver = DefaultSolver::new(&zero, &objective, &a, &right, &cones, settings).ok()?;
         solver.solve();
-        Some((solver.solution.x[..d].to_vec(), solver.solution.z[..n].to_vec()))
+        let mut lambda = vec![0.0; self.n];
+        kept.iter().zip(&solver.solution.z).for_each(|(c, z)| lambda[*c] = *z);
+        Some((solver.solution.x[..d].to_vec(), lambda))
     }
 
     /// The nearest pair that meets the conditions of the active set as equations: those whose multiplier is above `ratio`
