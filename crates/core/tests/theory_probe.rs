@@ -307,7 +307,8 @@ fn the_aggregated_direction_stands_for_the_gradient_where_there_is_one() {
     });
     let row = measure(seen.as_mut(), &problem, &mut Iterate::new(after));
     assert_eq!(row.get("work"), 4.0);
-    assert_eq!(row.get("work_error"), 2.0);
+    // Twice ½|3 − 1|·2 at a first step, and half of 4 − ½(0 + 3·2).
+    assert_eq!(row.get("work_error"), 4.5);
     // ⟨θ̂, g⟩ = 1 and 6/√5, Δρ = √5 − 1.
     near(row.get("radial_work"), 0.5 * (1.0 + 6.0 / 5f64.sqrt()) * (5f64.sqrt() - 1.0), 1e-14, "radial work");
     // β⁻² − 1 = 0 at the first end; (1/2)² at the second, where θ̂ = (1, 2)/√5.

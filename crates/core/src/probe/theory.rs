@@ -49,8 +49,8 @@ use crate::{Eval, Invalid, Layout, Problem, State};
 /// | `norm_path_N` | Σ ½(1/‖θ‖ + 1/‖θ'‖)‖Δθ‖ from the start |
 /// | `min_turning_N` | least 1/a − 1 at the ends of the steps since the last look, a the alignment in that norm |
 ///
-/// Each `_error` is the sum of the differences that either end's value alone would make, a bound of the rule's error for
-/// integrands that rise or fall throughout a step. A path with steps that were not seen in full is NaN for good. Columns that
+/// Each `_error` bounds the error of the rule from the values at the ends of this step and of the one before (and, of `work`, from
+/// the angle between the gradients and a straight step). A path with steps that were not seen in full is NaN for good. Columns that
 /// need a degree are NaN without one; networks of order M use M. `lambda_sum` and `neuron_structure` are NaN until q_min > 0.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -140,19 +140,43 @@ struct Other {
     least_turning: f64,
 }
 
-/// A trapezoidal sum, and by how much the values of one end alone would change it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// A trapezoidal sum with a bound of its error.
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Sum {
     value: f64,
     error: f64,
+    /// Value at the start of the last step, and its width: what the curvature is estimated from. NaN before the first.
+    last: [f64; 2],
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Sum { value: 0.0, error: 0.0, last: [f64::NAN; 2] }
+    }
 }
 
 impl Sum {
-    const UNKNOWN: Sum = Sum { value: f64::NAN, error: f64::NAN };
+    const UNKNOWN: Sum = Sum { value: f64::NAN, error: f64::NAN, last: [f64::NAN; 2] };
 
+    /// Half the difference of the two ends' sums bounds the error of an integrand that rises or falls throughout the step. One
+    /// that turns within it is off by f''w³/12: twice that, from the slope of the step before, or half the difference again
+    /// where there was none.
     fn add(&mut self, [from, to]: [f64; 2], width: f64) {
         self.value += 0.5 * (from + to) * width;
-        self.error += 0.5 * ((to - from) * width).abs();
+        let half = 0.5 * ((to - from) * width).abs();
+        let [before, wide] = self.last;
+        let curvature = ((to - from) / width - (from - before) / wide) / (0.5 * (width + wide));
+        let bent = (curvature * width.powi(3)).abs() / 6.0;
+        self.error += half + if bent.is_finite() { bent } else { half };
+        self.last = [from, width];
+    }
+
+    fn numbers(&self) -> [f64; 4] {
+        [self.value, self.error, self.last[0], self.last[1]]
+    }
+
+    fn of(numbers: &[f64]) -> Sum {
+        Sum { value: numbers[0], error: numbers[1], last: [numbers[2], numbers[3]] }
     }
 }
 
@@ -179,6 +203,13 @@ impl Path {
             *other = Other { work: Sum::UNKNOWN, path: Sum::UNKNOWN, least_turning: f64::NAN };
         }
     }
+}
+
+/// What a straight step lacks of the path's length: on an arc, a third of what ½(‖g‖ + ‖g'‖)‖Δθ‖ exceeds ½⟨g + g', Δθ⟩ by. Half
+/// of that is allowed for; a step that does not go along g exceeds it by all.
+fn chord(sizes: [f64; 2], length: f64, pulls: &[Pull<'_>; 2], moved: &[f64]) -> f64 {
+    let along = 0.5 * (dot(&pulls[0].force, moved) + dot(&pulls[1].force, moved));
+    0.5 * (0.5 * (sizes[0] + sizes[1]) * length - along).abs()
 }
 
 /// The smaller one, NaN if either is.
@@ -250,7 +281,9 @@ impl Probe for Theory {
         // (‖θ'‖² − ‖θ‖²)/ρ² as a product: a step far below ρ still has its digits, and no square overflows.
         let terms = moved.iter().zip(step.before.iter().zip(step.after));
         let growth = compensated_sum(terms.map(|(d, (a, b))| (d / rho) * ((a + b) / rho)));
-        path.work.add(both(|p| p.size), norm(&moved));
+        let length = norm(&moved);
+        path.work.add(both(|p| p.size), length);
+        path.work.error += chord(both(|p| p.size), length, &pulls, &moved);
         path.radial.add(both(|p| p.radial), growth * rho / (1.0 + norm(step.after) / rho));
         path.begin_turning(ends[0].full, step.problem);
         path.turning.add(both(|p| p.turning), 0.5 * growth.ln_1p());
@@ -258,7 +291,9 @@ impl Probe for Theory {
         let layout = step.problem.model.layout();
         for ((_, norm), other) in self.norms.iter().zip(&mut path.others) {
             let length = norm.of(&moved, layout);
-            other.work.add([&pulls[0], &pulls[1]].map(|p| norm.dual(&p.force, layout)), length);
+            let duals = [&pulls[0], &pulls[1]].map(|p| norm.dual(&p.force, layout));
+            other.work.add(duals, length);
+            other.work.error += chord(duals, length, &pulls, &moved);
             other.path.add([step.before, step.after].map(|theta| 1.0 / norm.of(theta, layout)), length);
             let off = |theta, p: &Pull<'_>| excess(norm.misalignment(theta, &p.force, layout));
             let turnings = [off(step.before, &pulls[0]), off(step.after, &pulls[1])];
@@ -307,32 +342,28 @@ impl Probe for Theory {
     fn save(&self) -> State {
         let path = &self.path;
         let mut state = State::default();
-        let sums = [path.work, path.radial, path.turning];
-        state.put("sums", &sums.map(|s| [s.value, s.error]).concat());
+        state.put("sums", &[path.work, path.radial, path.turning].map(|s| s.numbers()).concat());
         state.put("least", &[path.least_turning]);
-        let others = path.others.iter();
-        let numbers = |o: &Other| [o.work.value, o.work.error, o.path.value, o.path.error, o.least_turning];
-        state.put("others", &others.flat_map(numbers).collect::<Vec<f64>>());
+        let numbers = |o: &Other| [&o.work.numbers()[..], &o.path.numbers(), &[o.least_turning]].concat();
+        state.put("others", &path.others.iter().flat_map(numbers).collect::<Vec<f64>>());
         state
     }
 
     fn load(&mut self, state: &State) -> Result<(), Invalid> {
         let path = &mut self.path;
-        let [a, b, c, d, e, f] = state.numbers("sums")?;
-        path.work = Sum { value: a, error: b };
-        path.radial = Sum { value: c, error: d };
-        path.turning = Sum { value: e, error: f };
+        let sums: [f64; 12] = state.numbers("sums")?;
+        (path.work, path.radial, path.turning) =
+            (Sum::of(&sums[..4]), Sum::of(&sums[4..8]), Sum::of(&sums[8..]));
         path.least_turning = state.number("least")?;
         let others = state.get("others")?;
-        if others.len() != 5 * path.others.len() {
+        if others.len() != 9 * path.others.len() {
             let text =
-                format!("{} numbers, expected five for each of {} norms", others.len(), path.others.len());
+                format!("{} numbers, expected nine for each of {} norms", others.len(), path.others.len());
             return Err(Invalid::new("others", text));
         }
-        for (other, saved) in path.others.iter_mut().zip(others.chunks_exact(5)) {
-            other.work = Sum { value: saved[0], error: saved[1] };
-            other.path = Sum { value: saved[2], error: saved[3] };
-            other.least_turning = saved[4];
+        for (other, saved) in path.others.iter_mut().zip(others.chunks_exact(9)) {
+            (other.work, other.path) = (Sum::of(&saved[..4]), Sum::of(&saved[4..8]));
+            other.least_turning = saved[8];
         }
         Ok(())
     }

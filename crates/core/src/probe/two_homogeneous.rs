@@ -143,10 +143,10 @@ impl TwoHomogeneous {
             let of = dual.neurons.extreme[k % dual.neurons.extreme.len()];
             best = best.max(dual.ascend(of, draw())?);
         }
-        if dual.neurons.relu {
-            if let Some(bound) = dual.relu_bound(best, self.nodes) {
-                return Some((bound, true));
-            }
+        if dual.neurons.relu
+            && let Some(bound) = dual.relu_bound(best, self.nodes)
+        {
+            return Some((bound, true));
         }
         Some((best, false))
     }
