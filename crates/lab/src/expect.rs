@@ -246,6 +246,7 @@ fn measured(expect: &Expect, group: &Group, other: Option<&Group>, place: &Place
 fn compare_value(expect: &Expect, label: String, values: Vec<f64>, expected: f64) -> Compared {
     let spread = Spread::of(&values);
     let t = &expect.tolerance;
+    let told = |value: f64| expect.measure.part().told(value);
     // A seed whose number is not known could have been anything.
     let is_known = spread.known == values.len() && expected.is_finite();
     let paper = match (t.at_most, t.at_least) {
@@ -257,9 +258,9 @@ fn compare_value(expect: &Expect, label: String, values: Vec<f64>, expected: f64
     Compared {
         id: expect.id.clone(),
         source: expect.source.clone(),
-        paper,
-        ours: spread_text(&spread, values.len()),
-        ratio: plain(spread.mean / expected),
+        paper: told(expected).unwrap_or(paper),
+        ours: told(spread.mean).unwrap_or_else(|| spread_text(&spread, values.len())),
+        ratio: if told(expected).is_some() { String::new() } else { plain(spread.mean / expected) },
         interval: spread.interval.map_or(String::new(), |[a, b]| format!("{} to {}", plain(a), plain(b))),
         held: if is_known { t.admits(spread.mean, expected) } else { None },
         values: vec![(label, values)],

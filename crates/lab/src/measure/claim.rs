@@ -58,6 +58,16 @@ impl Measuring for ClaimIs {
         })
     }
 
+    fn told(&self, value: f64) -> Option<String> {
+        let word = self.is.text().replace('-', " ");
+        Some(match value {
+            1.0 => word,
+            0.0 => format!("not {word}"),
+            v if v.is_nan() => "undecided".into(),
+            share => format!("{word} in a share of {share:.2}"),
+        })
+    }
+
     fn check(&self) -> Result<(), String> {
         find(&self.id).map(|_| ())
     }

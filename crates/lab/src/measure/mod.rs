@@ -84,6 +84,11 @@ pub trait Measuring {
         Ok(())
     }
 
+    /// What a value of it is called, where a number says less than a word.
+    fn told(&self, _value: f64) -> Option<String> {
+        None
+    }
+
     /// Whether it is read at one place of the run, and so may be given one.
     fn has_place(&self) -> bool {
         false

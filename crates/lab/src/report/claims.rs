@@ -37,9 +37,22 @@ impl ReportClaim {
     }
 }
 
-/// Verdicts in the order in which a reader wants them, and whether they stand open.
-const ORDER: [(&str, bool); 4] =
-    [("violated", true), ("holds", true), ("undecided", true), ("not-applicable", false)];
+/// Sorts of verdicts in the order in which a reader wants them, and whether they stand open.
+const ORDER: [(&str, bool); 5] = [
+    ("violated", true),
+    ("holds", true),
+    ("undecided", true),
+    ("not-measured", false),
+    ("not-applicable", false),
+];
+
+/// The verdict, with what is undecided only for want of a column told apart.
+fn sort(claim: &ReportClaim) -> &str {
+    match claim.verdict.as_str() {
+        "undecided" if claim.text.starts_with("needs the column") => "not-measured",
+        verdict => verdict,
+    }
+}
 
 /// The table of one run, or the verdicts of several side by side; nothing where no run has claims.
 pub(super) fn table(runs: &[ReportRun]) -> String {
@@ -51,12 +64,11 @@ pub(super) fn table(runs: &[ReportRun]) -> String {
 }
 
 fn word(verdict: &str) -> String {
-    let text = if verdict == "not-applicable" { "not applicable" } else { verdict };
-    format!("<span class=\"verdict {}\">{}</span>", escape(verdict), escape(text))
+    format!("<span class=\"verdict {}\">{}</span>", escape(verdict), escape(&verdict.replace('-', " ")))
 }
 
 fn count(claims: &[ReportClaim], verdict: &str) -> usize {
-    claims.iter().filter(|c| c.verdict == verdict).count()
+    claims.iter().filter(|c| sort(c) == verdict).count()
 }
 
 fn heading(claims: &[ReportClaim]) -> String {
@@ -70,7 +82,7 @@ fn of_one(claims: &[ReportClaim]) -> String {
     for (verdict, open) in ORDER {
         let rows: String = claims
             .iter()
-            .filter(|c| c.verdict == verdict)
+            .filter(|c| sort(c) == verdict)
             .map(|c| {
                 format!(
                     "<tr><th scope=\"row\" title=\"{}\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
