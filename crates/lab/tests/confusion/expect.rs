@@ -208,7 +208,7 @@ pub const EXPECT: &[Expect] = &[
     },
     Expect {
         id: "ji-telgarsky/direction-converges",
-        holds: &["flow, linear, far", "flow, deep linear, far"],
+        holds: &["flow, linear, far", "flow, deep linear, far", "flow, frozen outer layer"],
         flagged: &[
             ("biases", "not-applicable"),
             ("Adam", "not-applicable"),
@@ -248,21 +248,18 @@ pub const EXPECT: &[Expect] = &[
     },
     Expect {
         id: "ji-telgarsky/saliency",
-        holds: &[],
+        holds: &["flow, linear", "flow, deep linear", "flow, linear, far"],
         flagged: &[
             ("biases", "not-applicable"),
             ("Adam", "not-applicable"),
             ("SGD, reshuffled", "not-applicable"),
+            ("too short", "undecided"),
         ],
     },
     Expect {
         id: "ji-telgarsky/two-homogeneous-dual",
-        holds: &[],
-        flagged: &[
-            ("biases", "not-applicable"),
-            ("Adam", "not-applicable"),
-            ("SGD, reshuffled", "not-applicable"),
-        ],
+        holds: &["flow, deep linear", "flow, deep linear, far", "flow, frozen outer layer"],
+        flagged: &[("too short", "not-applicable"), ("biases", "not-applicable"), ("Adam", "not-applicable")],
     },
     Expect {
         id: "telgarsky/balance",
@@ -307,8 +304,8 @@ pub const EXPECT: &[Expect] = &[
         holds: &[],
         flagged: &[
             ("biases", "not-applicable"),
+            ("flow, frozen outer layer", "not-applicable"),
             ("wrong degree", "not-applicable"),
-            ("wrong gradient", "not-applicable"),
             ("too short", "undecided"),
         ],
     },
@@ -328,7 +325,7 @@ pub const EXPECT: &[Expect] = &[
     },
     Expect {
         id: "cai/direction",
-        holds: &["flow, linear, far", "flow, deep linear, far"],
+        holds: &["flow, linear, far", "flow, deep linear, far", "flow, frozen outer layer"],
         flagged: &[
             ("Adam", "not-applicable"),
             ("SGD, reshuffled", "not-applicable"),

@@ -53,7 +53,7 @@ const BREAKS: &[(&str, &str)] = &[
 ];
 
 /// Everything that can be measured cheaply.
-const PROBES: &str = "probes = ['margin', 'alignment', 'kkt', 'direction', 'balance', 'geometry', 'sgd', 'near', 'layers', 'theory', 'ntk', 'rotation', 'escape']\n";
+const PROBES: &str = "probes = ['margin', 'alignment', 'kkt', 'direction', 'balance', 'geometry', 'sgd', 'near', 'layers', 'theory', 'ntk', 'rotation', 'escape', 'saliency', 'two-homogeneous']\n";
 const LOOK: &str = "look = { per_decade_of_step = 4, per_decade_of_ln_loss = 12 }\n";
 
 const POINTS: &str = "data = { kind = 'gaussian-margin', n = 8, dim = 3, margin = 0.3 }\n";
@@ -336,6 +336,18 @@ pub fn all() -> Vec<Run> {
                 "stop = { steps = 20000 }\n",
             ]),
             true,
+            truth,
+        ),
+        judged(
+            "flow, frozen outer layer",
+            &spec(&[
+                "data = { kind = 'xor-parity', dim = 2 }\n",
+                "model = { kind = 'mlp', widths = [6], activation = 'relu-power', freeze = ['2.weight'], init = { kind = 'values', values = [0.5, 0.3, -0.4, -0.5, 0.3, -0.1, 0.5, -0.2, -0.3, 0.4, 0.1, 0.2, 1, 1, 1, -1, -1, -1] } }\n",
+                EXP,
+                FLOW,
+                &far,
+            ]),
+            false,
             truth,
         ),
         judged("ReLU, robustness", &robust(RELU, BUNDLE), false, truth),

@@ -13,14 +13,17 @@ pub static CLAIM: Stated = Stated {
         mark: Mark::Recalled,
         says: "in the limit all alive neurons have one value under the dual weights; if no direction has more, the margin is globally maximal",
         formula: "max over the sphere of sum w_i phi_i - margin >= 0; spread over alive directions to 0, said to hold at 1e-2",
-        assumes: "gradient flow; two-layer, degree 2; exponential tail",
+        assumes: "gradient flow; a sum of neurons of degree 2; exponential tail",
         cite: Some(JI_TELGARSKY_2020),
         item: "the two-homogeneous case",
         needs: &[("dual_gap", "two-homogeneous")],
     },
     applies: |facts| {
         super::flow_setting(facts)?;
-        facts.two_layer().map(|_| ())
+        match facts.order() {
+            Some(2.0) => Ok(()),
+            _ => Err("is about sums of neurons of degree 2".into()),
+        }
     },
     judge: |view| {
         let gap = judge::at_looks(view, &view.late(), |rows, k| {
