@@ -246,7 +246,7 @@ pub struct Price {
 /// assert!((found.value - 2.0).abs() < 1e-12 && found.beta[0] > 1.0 - 1e-12);
 /// ```
 pub fn price(x: Rows<'_>, c: &[f64], above: f64, nodes: usize) -> Price {
-    let priced = Pricing::new(x).ceiling(c, &Limits { above, column: false, nodes });
+    let priced = Pricing::new(x).ceiling(c, &Limits { above, column: true, nodes });
     let (value, beta) = priced.best;
     Price { beta, value, bound: priced.bound }
 }
