@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use latephase_core::probe::Row;
 use serde_json::{Value, json};
 
 use crate::build::build;
@@ -30,6 +31,15 @@ impl Columns {
     pub fn read(dir: &Path) -> Result<Columns, Error> {
         let path = dir.join("rows.csv");
         read_rows_csv(&path).map(Columns).map_err(|e| Error::usage(e.to_string()))
+    }
+
+    /// Rows that all have the columns of the first.
+    pub fn of_rows(rows: &[Row]) -> Columns {
+        let names = rows.first().map_or(&[][..], |row| &row.cells);
+        let column = |(k, (name, _)): (usize, &(String, f64))| {
+            (name.clone(), rows.iter().map(|row| row.cells[k].1).collect())
+        };
+        Columns(names.iter().enumerate().map(column).collect())
     }
 
     /// One column, empty where it was not measured.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use latephase_core::State;
 use latephase_core::probe::Row;
 
-use crate::build::build;
+use crate::build::{Built, build};
 use crate::claim::Facts;
 use crate::error::Error;
 use crate::findings::Columns;
@@ -44,16 +44,25 @@ pub struct Remembered {
 /// ```
 pub fn run(spec: &Spec, lookup: &Lookup, stop: &AtomicBool) -> Result<Remembered, Error> {
     let mut built = build(spec, lookup)?;
-    let columns = built.columns.iter().map(|name| (name.clone(), Vec::new())).collect();
-    let mut rows = Rows { columns: Columns(columns), stop };
-    let outcome = built.run.go(&mut rows)?;
+    let (rows, outcome) = drive(&mut built, &|| stop.load(Ordering::Relaxed))?;
     let facts = Facts::of(spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
-    Ok(Remembered { facts, rows: rows.columns, outcome })
+    Ok(Remembered { facts, rows, outcome })
+}
+
+/// Runs what has been built, until its end or until `over` says so.
+///
+/// # Errors
+/// None that a run in memory has.
+pub fn drive(built: &mut Built, over: &dyn Fn() -> bool) -> Result<(Columns, Outcome), Error> {
+    let columns = built.columns.iter().map(|name| (name.clone(), Vec::new())).collect();
+    let mut rows = Rows { columns: Columns(columns), over };
+    let outcome = built.run.go(&mut rows)?;
+    Ok((rows.columns, outcome))
 }
 
 struct Rows<'a> {
     columns: Columns,
-    stop: &'a AtomicBool,
+    over: &'a dyn Fn() -> bool,
 }
 
 impl Sink for Rows<'_> {
@@ -65,7 +74,7 @@ impl Sink for Rows<'_> {
     }
 
     fn tick(&mut self, _: &Status) -> Tick {
-        if self.stop.load(Ordering::Relaxed) { Tick::Stop("asked to stop".into()) } else { Tick::Continue }
+        if (self.over)() { Tick::Stop("asked to stop".into()) } else { Tick::Continue }
     }
 
     fn checkpoint(&mut self, _: State) -> Result<(), Error> {

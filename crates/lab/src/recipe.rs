@@ -32,7 +32,7 @@ use serde::Deserialize;
 use crate::claim::twin;
 use crate::error::Error;
 use crate::expect::{Compared, Expect, Group, compare};
-use crate::findings::{TWIN, refresh};
+use crate::findings::refresh;
 use crate::report::{Added, Figure};
 use crate::seeds::Seeds;
 use crate::source::Lookup;
@@ -367,37 +367,23 @@ pub fn run(
         for (seed, spec) in specs {
             announce(spec.name.as_deref().unwrap_or(&label), &spec);
             let dir = out.join(recipe.directory(&label, seed, &spec)?);
-            let stint = Options {
-                threads,
-                max_seconds: None,
-                checkpoint_seconds: 10.0,
-                stop,
-                lookup: lookup.clone(),
-                progress: &mut *progress,
-            };
+            let options = stint(threads, stop, &lookup, &mut *progress);
             match standing(&dir, &spec)? {
                 Standing::Free => {
-                    begin(&spec, &dir, stint)?;
+                    begin(&spec, &dir, options)?;
                 }
                 Standing::Unfinished => {
-                    resume(&dir, stint)?;
+                    resume(&dir, options)?;
                 }
                 Standing::Finished => {}
                 Standing::Foreign(why) => {
                     return Err(Error::usage(format!("{} is in the way: {why}", dir.display())));
                 }
             }
-            if twin && !stop.load(Ordering::Relaxed) && !dir.join(TWIN).join("manifest.json").exists() {
+            if twin && !stop.load(Ordering::Relaxed) {
                 announce(&format!("{label}, half the step"), &spec);
-                let stint = Options {
-                    threads,
-                    max_seconds: None,
-                    checkpoint_seconds: 10.0,
-                    stop,
-                    lookup: lookup.clone(),
-                    progress: &mut *progress,
-                };
-                twin::make(&spec, &dir, stint)?;
+                let options = stint(threads, stop, &lookup, &mut *progress);
+                twin::make(&spec, &dir, options)?;
                 refresh(&dir, &spec, &lookup)?;
             }
             if let Some(group) = result.groups.last_mut() {
@@ -418,6 +404,16 @@ pub fn run(
     result.figures = figures(&settings.figures, &result.groups)?;
     write(recipe, size, out, &lookup, &mut result)?;
     Ok(result)
+}
+
+/// How a recipe runs each of its runs.
+fn stint<'a>(
+    threads: Option<usize>,
+    stop: &'a AtomicBool,
+    lookup: &Lookup,
+    progress: &'a mut (dyn Progress + Send),
+) -> Options<'a> {
+    Options { threads, max_seconds: None, checkpoint_seconds: 10.0, stop, lookup: lookup.clone(), progress }
 }
 
 /// Writes the page and what programs read.

@@ -1,64 +1,23 @@
 //! One try: a candidate is run in memory and judged, and a hit is held against smaller steps and the twin.
 
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use latephase_core::probe::Row;
-use latephase_core::{Data, State};
+use latephase_core::Data;
 
 use super::candidate::Candidate;
 use super::twin::Twin;
 use crate::build::build;
 use crate::claim::{Claim, Dynamics, Facts, Kind, Verdict, View, judge_one, twin};
-use crate::error::Error;
 use crate::findings::Columns;
-use crate::run::{Sink, Tick};
+use crate::memory::drive;
 use crate::source::Lookup;
 use crate::spec::Spec;
-use crate::stop::Status;
 
 /// A violation that is smaller than this part of itself at half the step goes away with the step.
 const STAYS: f64 = 0.7;
 /// What stands for the local error of the twin's Runge–Kutta steps.
 const TWIN_RTOL: f64 = 1e-8;
-
-/// The rows of a run by column, in memory.
-struct Recorder<'a> {
-    rows: Vec<(String, Vec<f64>)>,
-    over: &'a (dyn Fn() -> bool + Sync),
-}
-
-impl Recorder<'_> {
-    fn push(&mut self, row: &Row) {
-        if self.rows.is_empty() {
-            self.rows = row.cells.iter().map(|(name, _)| (name.clone(), Vec::new())).collect();
-        }
-        self.rows.iter_mut().zip(&row.cells).for_each(|((_, values), (_, value))| values.push(*value));
-    }
-}
-
-impl Sink for Recorder<'_> {
-    fn row(&mut self, row: &Row) -> Result<ControlFlow<()>, Error> {
-        self.push(row);
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn tick(&mut self, _: &Status) -> Tick {
-        match (self.over)() {
-            true => Tick::Stop("asked to stop".into()),
-            false => Tick::Continue,
-        }
-    }
-
-    fn checkpoint(&mut self, _: State) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn keep(&mut self, _: f64, _: &[f64]) -> Result<(), Error> {
-        Ok(())
-    }
-}
 
 /// A run with all that its judges need.
 pub(super) struct Ran {
@@ -115,11 +74,9 @@ impl Judge<'_> {
         let mut built = build(&spec, &lookup()).ok()?;
         let facts = Facts::of(&spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
         self.claim.applies(&facts).ok()?;
-        let over = || self.over();
-        let mut recorder = Recorder { rows: Vec::new(), over: &over };
-        built.run.go(&mut recorder).ok()?;
+        let (rows, _) = drive(&mut built, &|| self.over()).ok()?;
         let data = std::sync::Arc::clone(&built.run.problem.train);
-        Some(Ran { facts, rows: Columns(recorder.rows), data, spec })
+        Some(Ran { facts, rows, data, spec })
     }
 
     fn verdict(&self, facts: &Facts, rows: &Columns, twin: Option<&Columns>) -> Verdict {
@@ -194,9 +151,8 @@ impl Judge<'_> {
             false => (ran.rows.last("step") as u64, f64::NEG_INFINITY),
         };
         let over = || self.over();
-        let mut recorder = Recorder { rows: Vec::new(), over: &over };
-        twin.run(theta, steps, ends, &looks, &over).iter().for_each(|row| recorder.push(row));
-        match self.verdict(&facts, &Columns(recorder.rows), None) {
+        let rows = Columns::of_rows(&twin.run(theta, steps, ends, &looks, &over));
+        match self.verdict(&facts, &rows, None) {
             Verdict::Violated { .. } => Ok(()),
             other => Err(format!("in double-double: {} ({other})", other.word())),
         }

@@ -2,7 +2,7 @@
 
 use latephase_core::cite::TSILIVIS_2024;
 
-use crate::claim::{About, Kind, Mark, Stated, judge, kkt_residual};
+use crate::claim::{About, Kind, Mark, Stated};
 
 /// `tsilivis/limit-kkt`.
 pub static CLAIM: Stated = Stated {
@@ -21,16 +21,5 @@ pub static CLAIM: Stated = Stated {
         facts.exponential()?;
         super::flow_setting(facts)
     },
-    judge: |view| {
-        let own = super::Own::of(view.facts);
-        if own.is_euclidean {
-            return judge::limit(view, "epsilon/|theta~| of the best multipliers", kkt_residual(view), 1e-2);
-        }
-        let at = |name: &str| {
-            let column = format!("{name}_{}", own.norm);
-            view.late().last().map_or(f64::NAN, |&k| view.rows.get(&column).get(k).copied().unwrap_or(f64::NAN))
-        };
-        let names = ["stationarity_dual", "stationarity_pairing", "stationarity_support", "kkt_delta_sum_fit"];
-        judge::both(names.map(|name| judge::limit(view, name, at(name), 1e-2)))
-    },
+    judge: |view| super::stationarity(view, &["stationarity_dual", "stationarity_pairing", "stationarity_support", "kkt_delta_sum_fit"]),
 };

@@ -17,7 +17,7 @@ super::claims! {
 }
 
 use super::judge::{self, Slack};
-use super::{Facts, Verdict, View};
+use super::{Facts, Verdict, View, kkt_residual};
 use crate::findings::Columns;
 
 /// (A1) and (A2) with the steepest flow in some norm.
@@ -62,6 +62,21 @@ pub(super) fn own_margin_rises(view: &View<'_>) -> Verdict {
         let margin = rows.get(&own.smooth);
         Some(Slack::of(margin[window.to], margin[window.from]))
     })
+}
+
+/// Whether the defects of the fitted multipliers are small in the own norm; in ℓ2, the residual of the best ones.
+pub(super) fn stationarity(view: &View<'_>, names: &[&str]) -> Verdict {
+    const TOLERANCE: f64 = 1e-2;
+    let own = Own::of(view.facts);
+    if own.is_euclidean {
+        return judge::limit(view, "epsilon/|theta~| of the best multipliers", kkt_residual(view), TOLERANCE);
+    }
+    let last = view.late().last().copied();
+    let at = |name: &str| {
+        let column = format!("{name}_{}", own.norm);
+        last.and_then(|k| view.rows.get(&column).get(k).copied()).unwrap_or(f64::NAN)
+    };
+    judge::both(names.iter().map(|name| judge::limit(view, name, at(name), TOLERANCE)))
 }
 
 /// Alignments in every norm that was measured.
