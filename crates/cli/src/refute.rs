@@ -34,6 +34,10 @@ pub fn refute(args: &args::Refute) -> Result<Exit, Failure> {
     if !args.quiet {
         eprintln!("{}: {}", about.id, about.says);
     }
+    let beyond = target.beyond_the_twin();
+    if !beyond.is_empty() && !args.quiet {
+        eprintln!("no hit can be confirmed in double-double, which has no {}", beyond.join(", "));
+    }
     signals::listen()?;
     let mut watch = Watch::new(args.quiet);
     let mut pool = rayon::ThreadPoolBuilder::new();

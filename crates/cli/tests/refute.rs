@@ -55,3 +55,16 @@ fn the_list_names_conjectures_and_claims() {
     let out = Place::new().ends(0, &["refute", "--list"]).out;
     assert!(out.contains("gd-any-step-monotone") && out.contains("lyu-li/smoothed-margin-monotone"), "{out}");
 }
+
+#[test]
+fn an_interrupted_search_ends_with_130() {
+    let place = Place::new();
+    let mut child =
+        place.process(&["refute", "lyu-li/margin-sandwich", "--budget", "3000"]).spawn().expect("it starts");
+    // Before it listens, a signal would end it without a code.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let id = child.id().to_string();
+    let sent = std::process::Command::new("kill").args(["-s", "INT", &id]).status();
+    assert!(sent.is_ok_and(|s| s.success()));
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+}

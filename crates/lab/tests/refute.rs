@@ -9,6 +9,7 @@ use latephase_lab::build::build;
 use latephase_lab::claim::user::{Judged, UserClaim};
 use latephase_lab::claim::{Facts, Verdict};
 use latephase_lab::findings::{Columns, of_one};
+use latephase_lab::refute::candidate::Motion;
 use latephase_lab::refute::{CONJECTURES, Report, Search, Standing, Target, columns, refute, save};
 use latephase_lab::source::Lookup;
 use latephase_lab::stint::{Options, Unwatched, begin};
@@ -203,11 +204,38 @@ fn bounds_orders_and_slopes_are_what_they_say() {
 }
 
 #[test]
-fn a_limit_is_violated_only_by_a_run_that_stands_still_elsewhere() {
+fn a_limit_is_violated_only_by_a_late_run_that_stands_still_elsewhere() {
     let limit = "kind = \"limit\"\ncolumn = \"margin\"\nto = 1.0\nwithin = 0.01";
-    let falling: Vec<f64> = (0..20).map(|k| 1.0 + 1.0 / f64::from(k + 1)).collect();
+    // Like 1/ln(1/L), the slowest that margins are.
+    let falling: Vec<f64> = (0..80).map(|k| 1.0 + 1.0 / f64::from(k + 2).ln()).collect();
     assert!(matches!(judged(limit, &falling), Judged::Undecided { .. }));
-    assert_eq!(violated_at(limit, &[2.0; 20]), Some(19));
-    let arrived: Vec<f64> = (0..20).map(|k| 1.0 + 0.5f64.powi(k)).collect();
+    assert!(matches!(judged(limit, &[2.0; 20]), Judged::Undecided { .. }));
+    assert_eq!(violated_at(limit, &[2.0; 40]), Some(39));
+    let arrived: Vec<f64> = (0..40).map(|k| 1.0 + 0.5f64.powi(k)).collect();
     assert_eq!(violated_at(limit, &arrived), None);
+}
+
+#[test]
+fn a_false_conjecture_about_the_flow_is_refuted_by_the_flow() {
+    let text = "[claim]\nid = \"own-norm\"\nsays = \"gradient flow raises the linf margin\"\nof = \"flow\"\n\
+                [claim.when]\nnorm = \"l2\"\n[claim.check]\nkind = \"monotone\"\ncolumn = \"margin_linf\"\n\
+                tolerance = 1e-4\n";
+    let claim = UserClaim::parse(text, "claim.toml", &columns()).unwrap();
+    let target = Target::Own(Box::new(claim));
+    let report = search(&target, 60, 0);
+    let found = report.found.as_ref().unwrap_or_else(|| panic!("{report:?}"));
+    assert!(matches!(found.candidate.motion, Motion::Flow { .. }), "{:?}", found.candidate);
+    assert!(found.candidate.inputs.len() <= 2, "{:?}", found.candidate);
+    let place = tempfile::tempdir().unwrap();
+    save(place.path(), &target, &report).unwrap();
+    assert!(matches!(verdict_of(place.path(), &target), Verdict::Violated { .. }));
+}
+
+#[test]
+fn what_the_twin_cannot_confirm_is_known_beforehand() {
+    for (id, _) in CONJECTURES {
+        assert!(Target::find(id).unwrap().beyond_the_twin().is_empty(), "{id}");
+    }
+    let target = Target::find("lyu-li/integrated-alignment").unwrap();
+    assert!(!target.beyond_the_twin().is_empty());
 }

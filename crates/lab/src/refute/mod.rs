@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use crate::claim::user::UserClaim;
+use crate::claim::user::{Statement, UserClaim};
 use crate::claim::{self, Claim, Kind, Mark};
 use crate::error::Error;
 use crate::stint::pretty;
@@ -111,6 +111,23 @@ impl Target {
             Target::Stated(claim) => *claim,
             Target::Own(claim) => claim.as_ref(),
         }
+    }
+
+    /// The columns without which it cannot be judged and which the twin in double-double does not write: a hit cannot be
+    /// confirmed where there is one.
+    pub fn beyond_the_twin(&self) -> Vec<String> {
+        let needed: Vec<&str> = match self {
+            Target::Stated(claim) => claim.about.needs.iter().map(|(column, _)| *column).collect(),
+            Target::Own(claim) => claim.check.columns(),
+        };
+        let known = |c: &&str| twin::COLUMNS.contains(c) || twin::POINT_COLUMNS.contains(c);
+        needed.into_iter().filter(|c| !known(c)).map(str::to_owned).collect()
+    }
+
+    /// Whether it is about the neighbourhood of a limit, which only late runs get to.
+    fn is_late(&self) -> bool {
+        let limit = matches!(self, Target::Own(claim) if matches!(claim.check.says, Statement::Limit(_)));
+        limit || self.probes().iter().any(|p| matches!(*p, "kkt" | "stationarity"))
     }
 
     fn probes(&self) -> Vec<&'static str> {
@@ -215,9 +232,7 @@ pub fn refute(target: &Target, search: Search<'_>) -> Result<Report, Error> {
             judge.claim.about().id
         )));
     }
-    // Residuals of KKT points are about where a run tends to.
-    let late = judge.probes.iter().any(|p| matches!(*p, "kkt" | "stationarity"));
-    let mut proposer = Proposer::new(search.seed, classes, late);
+    let mut proposer = Proposer::new(search.seed, classes, target.is_late());
     let mut pool: Vec<(f64, Candidate)> = Vec::new();
     let mut report = Report {
         found: None,
@@ -314,7 +329,7 @@ fn shrunk(judge: &Judge<'_>, hit: Hit, tell: &mut dyn FnMut()) -> Hit {
     let least = SHRINKS_TO * hit.by;
     let mut best = hit;
     loop {
-        let smaller = shrink::smaller(&best.candidate);
+        let smaller = shrink::smaller(&best.candidate, judge.is_flow());
         // The first in order, whichever thread finds one first.
         let next = smaller.into_par_iter().find_map_first(|candidate| match judge.over() {
             true => None,

@@ -2,12 +2,16 @@
 //!
 //! A change is kept when the run still violates the claim, confirmed as at first. Rounds go on until none is kept.
 
-use super::candidate::{Activation, Candidate};
+use super::candidate::{Activation, Candidate, Motion};
 use super::propose::rounded;
 
-/// The next smaller runs to try, the largest changes first.
-pub(super) fn smaller(of: &Candidate) -> Vec<Candidate> {
+/// The next smaller runs to try, the largest changes first. Of a statement about the flow, the flow itself before steps.
+pub(super) fn smaller(of: &Candidate, is_flow: bool) -> Vec<Candidate> {
     let mut all = Vec::new();
+    if let (true, Motion::Steps { norm, .. }) = (is_flow, of.motion) {
+        let motion = Motion::Flow { norm, rtol: 1e-7 };
+        all.extend([of.steps, 300].map(|steps| Candidate { motion, steps, ..of.clone() }));
+    }
     if of.inputs.len() > 1 {
         all.extend((0..of.inputs.len()).map(|i| without_point(of, i)));
     }
@@ -141,7 +145,7 @@ fn cost(x: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::candidate::{Loss, Motion, Norm, Pace};
+    use super::super::candidate::{Loss, Norm, Pace};
     use super::*;
 
     fn candidate() -> Candidate {
@@ -160,7 +164,7 @@ mod tests {
 
     #[test]
     fn every_smaller_run_is_one_that_can_be_built() {
-        let all = smaller(&candidate());
+        let all = smaller(&candidate(), true);
         assert!(all.len() > 20);
         for c in all {
             let spec = c.spec(&["margin"]).unwrap_or_else(|e| panic!("{c:?}\n{e}"));
@@ -182,7 +186,7 @@ mod tests {
     fn taking_numbers_away_ends() {
         let mut c = candidate();
         let mut rounds = 0;
-        while let Some(next) = smaller(&c).into_iter().next() {
+        while let Some(next) = smaller(&c, true).into_iter().next() {
             c = next;
             rounds += 1;
             assert!(rounds < 1000);

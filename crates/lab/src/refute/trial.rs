@@ -54,7 +54,7 @@ impl Judge<'_> {
     }
 
     /// Whether the statement is about the flow that steps follow.
-    fn is_flow(&self) -> bool {
+    pub fn is_flow(&self) -> bool {
         matches!(self.claim.about().kind, Kind::FlowIdentity | Kind::FlowInequality)
     }
 

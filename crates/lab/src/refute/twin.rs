@@ -21,8 +21,11 @@ use latephase_core::{Batches, Data};
 use super::dd::Dd;
 use crate::spec::Spec;
 
+/// What it measures at the last look where a claim asks for it.
+pub const POINT_COLUMNS: [&str; 2] = ["kkt_relative", "kkt_second_order"];
+
 /// What the twin measures at every look, under the names of a run's columns.
-pub const COLUMNS: [&str; 18] = [
+pub const COLUMNS: [&str; 19] = [
     "step",
     "ln_loss",
     "log10_loss",
@@ -39,6 +42,7 @@ pub const COLUMNS: [&str; 18] = [
     "margin_linf",
     "smooth_margin_linf",
     "nu_rel",
+    "euler_defect",
     "beta",
     "kkt_epsilon",
 ];
@@ -331,7 +335,7 @@ impl Twin {
                 let mut row = self.row(step, &theta, &at);
                 if self.judges_points {
                     let point = if is_last { self.point(&theta) } else { [f64::NAN; 2] };
-                    ["kkt_relative", "kkt_second_order"].iter().zip(point).for_each(|(c, v)| row.put(c, v));
+                    POINT_COLUMNS.iter().zip(point).for_each(|(c, v)| row.put(c, v));
                 }
                 rows.push(row);
             }
@@ -564,6 +568,7 @@ impl Twin {
             q_min / height(linf),
             smooth / height(linf),
             nu,
+            (radial - Dd::from(self.degree) * nu).abs() / (rho * size),
             beta,
             epsilon,
         ];

@@ -11,6 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::look::{From, Where};
 use crate::findings::Columns;
 
+/// A run shows that a limit is another one where ln(1/𝓛) is at least this at the end, has grown by a factor over at least so
+/// many looks, and the distance is still this part of what it was.
+const LATE: f64 = 20.0;
+const GROWS: f64 = 4.0;
+const LOOKS: usize = 6;
+const STAYS: f64 = 0.98;
+
 /// Which way a column goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -165,6 +172,9 @@ impl Check {
         };
         columns.extend(self.only.iter().map(|w| w.column.as_str()));
         columns.extend(self.from.columns());
+        if matches!(self.says, Statement::Limit(_)) {
+            columns.push("ln_loss_sum");
+        }
         columns
     }
 
@@ -268,18 +278,25 @@ impl Limit {
         let values = columns.get(&self.column);
         let far = |k: usize| (values[k] - self.to).abs();
         let known: Vec<usize> = looks.iter().copied().filter(|k| values[*k].is_finite()).collect();
-        let (Some(&last), Some(&middle)) = (known.last(), known.get(known.len() / 2)) else {
+        let Some(&last) = known.last() else {
             return Judged::Undecided { why: format!("`{}` is not known at any look", self.column) };
         };
         if far(last) <= self.within {
             return Judged::Holds { slack: self.within - far(last) };
         }
-        // Standing still, or moving away, over the second half of the looks: a limit that is not this one.
-        let stays = known.len() >= 8 && far(last) >= 0.98 * far(middle);
+        // Standing still, or moving away, while ln(1/𝓛) grows by a factor to a late loss: another limit, or none.
+        let late = |k: usize| -columns.get("ln_loss_sum")[k];
+        let over: Vec<usize> = known.iter().copied().filter(|k| late(*k) >= late(last) / GROWS).collect();
+        let stays = late(last) >= LATE && over.len() >= LOOKS && far(last) >= STAYS * far(over[0]);
         match stays {
             true => Judged::Violated { row: last, by: far(last) - self.within },
             false => Judged::Undecided {
-                why: format!("`{}` is {:.2e} away from {} and still moves", self.column, far(last), self.to),
+                why: format!(
+                    "`{}` is {:.2e} away from {}, and the run too short or still on its way",
+                    self.column,
+                    far(last),
+                    self.to
+                ),
             },
         }
     }

@@ -28,7 +28,7 @@ pub use check::{Bound, Check, Direction, Judged, Limit, Monotone, Order, Slope, 
 pub use look::{From, Where};
 pub use when::{Names, Parts, PhaseParts, When};
 
-use super::{About, Claim, Facts, Kind, Mark, Verdict, View};
+use super::{About, Claim, Dynamics, Facts, Kind, Mark, Verdict, View};
 use crate::error::Error;
 use crate::spec::{Complaint, Origin, choices, line_column};
 
@@ -178,11 +178,17 @@ impl Claim for UserClaim {
             Judged::Violated { row, by } => (row, by),
         };
         let at = view.rows.get("step").get(row).copied().unwrap_or(f64::NAN);
+        let is_flow = matches!(view.facts.dynamics(), Some(Dynamics::Flow { .. }));
         match (self.of, view.twin.map(judged)) {
             (Of::Flow, Some(Judged::Violated { by: finer, .. })) if finer >= STAYS * by => {}
             (Of::Flow, Some(_)) => {
                 return Verdict::undecided(format!(
                     "falls short by {by:.1e} at step {at}, less at half the step"
+                ));
+            }
+            (Of::Flow, None) if !is_flow => {
+                return Verdict::undecided(format!(
+                    "falls short by {by:.1e} at step {at}; half the step has to tell: `check --twin`"
                 ));
             }
             _ => {}
