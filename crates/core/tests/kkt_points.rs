@@ -156,6 +156,27 @@ fn a_kink_that_costs_on_both_sides_holds_a_maximum() {
 }
 
 #[test]
+fn a_squared_relu_at_zero_has_no_curvature_to_judge_by() {
+    let of = |width: usize, inputs: &[f64], labels: &[u32]| {
+        let text = format!("kind = 'mlp'\nwidths = [{width}]\nactivation = 'relu-power'");
+        problem(common::model(&text, 2, 1), "kind = 'exponential'", data(inputs, labels, 2, 2))
+    };
+    // q = a v₁² on one input: ‖θ‖² = a² + v₁² is least at v₁² = 2a², where neither can move alone.
+    let alone = of(1, &[1.0, 0.0], &[0]);
+    let theta = [2f64.sqrt(), 0.0, 1.0];
+    let judged = at(&alone, &theta).judge().unwrap();
+    assert_eq!(judged.verdict, Verdict::StrictMaximum);
+    // Orthogonal inputs, a neuron for each: across its own input a neuron has curvature 1 on one side, 0 on the other.
+    let both = of(2, &[1.0, 0.0, 0.0, 1.0], &[0, 0]);
+    let theta = [2f64.sqrt(), 0.0, 0.0, 2f64.sqrt(), 1.0, 1.0];
+    let point = at(&both, &theta);
+    assert!(point.clarke().unwrap().epsilon < 1e-14);
+    let judged = point.judge().unwrap();
+    assert!(judged.curvature > 0.1, "the mean of both sides would call it strict");
+    assert_eq!(judged.verdict, Verdict::Undecided);
+}
+
+#[test]
 fn newton_finds_the_kinks_to_rounding() {
     let (problem, theta) = crossed();
     for seed in 0..20 {

@@ -122,7 +122,10 @@ impl Point<'_> {
             }
             return Ok(judged(Verdict::Undecided, None));
         }
-        let is_strict = curvature > FLAT && self.silent().is_empty() && self.kinks_cost(&fit);
+        let is_strict = curvature > FLAT
+            && self.silent().is_empty()
+            && self.kinks_cost(&fit)
+            && system.has_hessian(&self.theta, &lambda)?;
         Ok(judged(if is_strict { Verdict::StrictMaximum } else { Verdict::Undecided }, None))
     }
 

@@ -209,21 +209,10 @@ impl<'p, 'a> System<'p, 'a> {
             return Ok(whole);
         }
         // Central differences of the gradient: exact to rounding for outputs of degree 3 and less.
-        let total = |theta: &[f64]| -> Result<Vec<f64>, Breakdown> {
-            let mut sum = vec![0.0; theta.len()];
-            for (c, l) in self.active.iter().zip(lambda) {
-                axpy(*l, &self.gradient(theta, c)?, &mut sum);
-            }
-            Ok(sum)
-        };
-        let step = 6e-6 * norm(theta) / (n as f64).sqrt();
         for (j, &p) in self.free.iter().enumerate() {
-            let h = step.max(6e-6 * theta[p].abs());
-            let (mut up, mut down) = (theta.to_vec(), theta.to_vec());
-            up[p] += h;
-            down[p] -= h;
-            let width = up[p] - down[p];
-            let (up, down) = (total(&up)?, total(&down)?);
+            let [down, up] = self.beside(theta, p).map(|theta| self.total(&theta, lambda));
+            let (up, down) = (up?, down?);
+            let width = 2.0 * self.step(theta, p);
             for (i, &q) in self.free.iter().enumerate() {
                 let second = 0.5 * (up[q] - down[q]) / width;
                 whole[(i, j)] -= second;
@@ -231,6 +220,49 @@ impl<'p, 'a> System<'p, 'a> {
             }
         }
         Ok(whole)
+    }
+
+    /// Σ λ_i ∇q_i.
+    fn total(&self, theta: &[f64], lambda: &[f64]) -> Result<Vec<f64>, Breakdown> {
+        let mut sum = vec![0.0; theta.len()];
+        for (c, l) in self.active.iter().zip(lambda) {
+            axpy(*l, &self.gradient(theta, c)?, &mut sum);
+        }
+        Ok(sum)
+    }
+
+    /// Length of a difference in a coordinate: a power of two, so that θ ± h are ±h from θ but for rounding of θ.
+    fn step(&self, theta: &[f64], p: usize) -> f64 {
+        let size = 6e-6 * (norm(theta) / (self.free.len() as f64).sqrt()).max(theta[p].abs());
+        f64::exp2(size.log2().round())
+    }
+
+    /// θ with one coordinate moved down and up.
+    fn beside(&self, theta: &[f64], p: usize) -> [Vec<f64>; 2] {
+        [-1.0, 1.0].map(|side| {
+            let mut moved = theta.to_vec();
+            moved[p] += side * self.step(theta, p);
+            moved
+        })
+    }
+
+    /// Whether Σ λ_i ∇q_i has a derivative here: differences to both sides agree. Of a squared ReLU at 0 they do not, and a
+    /// Hessian says nothing.
+    pub fn has_hessian(&self, theta: &[f64], lambda: &[f64]) -> Result<bool, Breakdown> {
+        if self.point.two.is_some() || self.point.problem.model.is_polynomial() {
+            return Ok(true);
+        }
+        let here = self.total(theta, lambda)?;
+        for &p in &self.free {
+            let [down, up] = self.beside(theta, p).map(|theta| self.total(&theta, lambda));
+            let (up, down) = (up?, down?);
+            let bend =
+                self.free.iter().map(|&q| (up[q] - 2.0 * here[q] + down[q]).powi(2)).sum::<f64>().sqrt();
+            if !(bend <= 1e-3 * self.step(theta, p)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Newton's method for these equalities; whether it converged.
