@@ -65,20 +65,21 @@ pub const LIST: &[Rate] = &[
         predicted: |facts| Ok(Predicted::Is(1.0 / gradient_flow(facts)?)),
         series: |rows, _| [logarithms(rows.get("ln_time")), rows.get("ln_rho").to_vec()],
     },
+    // Neurons that die out do so by a power of ρ of their own: there is no one exponent for all networks.
     Rate {
         id: "misalignment",
-        says: "1 − β ~ (ln 1/𝓛)^{−2} where no multiplier of the limit is zero",
-        source: "derived: the direction is off by the order of 1/ρ^L, as its multipliers are off by those of ln w",
+        says: "1 − β has a finite integral over ln ρ ~ ln ln(1/𝓛): as a power of ln(1/𝓛) it falls",
+        source: "derived from Lyu & Li 2020, Lemma C.9",
         axes: ["1 − β", "ln 1/𝓛"],
-        predicted: |facts| smooth_flow(facts).map(|_| Predicted::Is(-2.0)),
+        predicted: |facts| smooth_flow(facts).map(|_| Predicted::AtMost(0.0)),
         series: |rows, _| [logarithms(&decay(rows)), logarithms(rows.get("misalignment_l2"))],
     },
     Rate {
         id: "kkt-epsilon",
-        says: "ε ~ (ln 1/𝓛)^{−1} of the gradient's multipliers, where no multiplier of the limit is zero",
-        source: "derived from that of 1 − β and Lyu & Li 2020, Lemma C.8",
+        says: "ε of the gradient's multipliers is γ̄^{−1/L}√(2(1 − β)): as a power of ln(1/𝓛) it falls",
+        source: "derived from Lyu & Li 2020, Lemmas C.8 and C.9",
         axes: ["kkt_epsilon", "ln 1/𝓛"],
-        predicted: |facts| smooth_flow(facts).map(|_| Predicted::Is(-1.0)),
+        predicted: |facts| smooth_flow(facts).map(|_| Predicted::AtMost(0.0)),
         series: |rows, _| [logarithms(&decay(rows)), logarithms(rows.get("kkt_epsilon"))],
     },
     Rate {

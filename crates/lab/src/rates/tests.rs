@@ -59,6 +59,8 @@ fn the_rates_of_the_flow_are_found_and_those_of_another_degree_refused() {
                 fit.fit
             );
         }
+        let slopes = [fitted[2].fit.slope, fitted[3].fit.slope];
+        assert!((slopes[0] + 2.0).abs() < 1e-9 && (slopes[1] + 1.0).abs() < 1e-9, "{slopes:?}");
         let other = self::rows(degree + 1.0, 3.0);
         let fitted = fit_all(&View { facts: &facts, rows: &other, twin: None });
         assert_eq!(fitted[0].verdict, Verdict::Inconsistent, "{:?}", fitted[0].fit);
