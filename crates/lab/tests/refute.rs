@@ -232,6 +232,25 @@ fn a_false_conjecture_about_the_flow_is_refuted_by_the_flow() {
 }
 
 #[test]
+fn a_flow_that_needs_a_longer_step_than_f64_holds_ends() {
+    let text = "data = { kind = \"points\", inputs = [[1e-200]], labels = [1] }\nmodel = \"linear\"\n\
+                loss = \"exponential\"\nstop = { steps = 10 }\nprobes = [\"margin\"]\nalgorithm = { kind = \"flow\" }\n";
+    let place = tempfile::tempdir().unwrap();
+    let stop = AtomicBool::new(false);
+    let options = Options {
+        threads: Some(1),
+        max_seconds: None,
+        checkpoint_seconds: 60.0,
+        stop: &stop,
+        lookup: Lookup::from_env(),
+        progress: &mut Unwatched,
+    };
+    let spec = Spec::parse(text, "test", &[]).unwrap();
+    let ended = begin(&spec, &place.path().join("run"), options).unwrap();
+    assert_eq!(ended.outcome.name(), "precision", "{}", ended.outcome.sentence());
+}
+
+#[test]
 fn what_the_twin_cannot_confirm_is_known_beforehand() {
     for (id, _) in CONJECTURES {
         assert!(Target::find(id).unwrap().beyond_the_twin().is_empty(), "{id}");

@@ -165,6 +165,11 @@ impl Algorithm for Flow {
         }
         loop {
             let h = run.h;
+            if !h.is_finite() {
+                // Shortening it would not make it finite.
+                let what = format!("the slope {slope:.1e} asks for a longer flow step than f64 can hold");
+                return Err(Breakdown::Precision { what });
+            }
             let motion = h * norm(&first) / rho;
             if motion < 1e-15 {
                 return Err(Breakdown::Chattering { step: motion, floor: 1e-15 });
@@ -199,7 +204,9 @@ impl Algorithm for Flow {
             }
             let error = norm(&error) / rho;
             let ratio = error / self.rtol;
-            run.h = h * (0.9 * ratio.powf(-1.0 / table.order)).clamp(0.2, 4.0);
+            let factor = (0.9 * ratio.powf(-1.0 / table.order)).clamp(0.2, 4.0);
+            // An error that is not known is too large.
+            run.h = h * if factor.is_nan() { 0.2 } else { factor };
             if !(ratio <= 1.0) {
                 run.refused += 1;
                 continue;
