@@ -207,9 +207,8 @@ impl<'a> Pricing<'a> {
         for (line, (members, sign)) in self.lines.iter().zip(signs).enumerate() {
             let sign = f64::from(*sign);
             if sign != 0.0 {
-                for &(i, side) in members.iter().filter(|(_, side)| sign * side > 0.0) {
+                for &(i, _) in members.iter().filter(|(_, side)| sign * side > 0.0) {
                     axpy(c[i], self.x.row(i), &mut g);
-                    debug_assert!(side != 0.0);
                 }
                 let first = members[0].0;
                 columns.extend(self.x.row(first).iter().map(|x| -sign * x));
