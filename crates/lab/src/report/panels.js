@@ -40,8 +40,8 @@ const PANELS = [
   {
     id: 'below', title: 'Below the optimum',
     views: [
-      ['log', [/^below_margin/], '(optimum − margin)/optimum', true],
-      ['linear', [/^below_margin/], '(optimum − margin)/optimum', false],
+      ['log', [/^below_margin/], '1 − margin/optimum', true],
+      ['linear', [/^below_margin/], '1 − margin/optimum', false],
     ],
     caption: 'What a margin lacks of its exact optimum, or of a bound that no θ exceeds (latephase exact). Gradient descent on a '
       + 'linear model should close it in ℓ2 like 1/ln(1/L) (Soudry et al. 2018); in another norm than the algorithm’s it need not vanish.',

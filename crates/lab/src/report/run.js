@@ -32,7 +32,12 @@ class Run {
       const top = Number.isFinite(bound) ? bound : value;
       if (top > 0 && !(tops.get(column) <= top)) tops.set(column, top);
     }
-    for (const [column, top] of tops) this.derive('below_' + column, column, v => (top - v) / top);
+    for (const [column, top] of tops) {
+      if (!this.columns.has(column)) continue;
+      this.derive('below_' + column, column, v => (top - v) / top);
+      // Named, so that the pattern of its panel finds it.
+      this.names.push('below_' + column);
+    }
   }
   // What follows from one measured column; never in the way of a measured one.
   derive(name, from, f) {
