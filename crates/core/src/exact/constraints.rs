@@ -1,6 +1,7 @@
 //! The margin constraints of a linear model, as vectors a_c with margins ⟨a_c, θ⟩.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use super::Failure;
 use crate::numeric::{axpy, dot};
@@ -39,6 +40,7 @@ pub struct Constraints<'a> {
     inputs: usize,
     outputs: usize,
     list: Vec<Constraint>,
+    reach: OnceLock<f64>,
 }
 
 impl<'a> Constraints<'a> {
@@ -73,7 +75,7 @@ impl<'a> Constraints<'a> {
                 (Cow::Owned(longer.collect()), rows.dim + 1)
             }
         };
-        Ok(Constraints { x, inputs, outputs, list })
+        Ok(Constraints { x, inputs, outputs, list, reach: OnceLock::new() })
     }
 
     /// Vectors a_c as they are, `dim` numbers each.
@@ -90,7 +92,7 @@ impl<'a> Constraints<'a> {
         }
         let one = |example| Constraint { example, right: 0, wrong: None, negative: false };
         let list = (0..x.len() / dim).map(one).collect();
-        Ok(Constraints { x, inputs: dim, outputs: 1, list })
+        Ok(Constraints { x, inputs: dim, outputs: 1, list, reach: OnceLock::new() })
     }
 
     /// The same vectors with every input multiplied by its own factor.
@@ -100,7 +102,13 @@ impl<'a> Constraints<'a> {
     pub fn scaled(&self, factors: &[f64]) -> Constraints<'static> {
         assert_eq!(factors.len(), self.inputs, "one factor for each input");
         let x = self.x.iter().zip(factors.iter().cycle()).map(|(x, c)| x * c).collect::<Vec<_>>();
-        Constraints { x: Cow::Owned(x), inputs: self.inputs, outputs: self.outputs, list: self.list.clone() }
+        Constraints {
+            x: Cow::Owned(x),
+            inputs: self.inputs,
+            outputs: self.outputs,
+            list: self.list.clone(),
+            reach: OnceLock::new(),
+        }
     }
 
     /// How many there are.
@@ -217,9 +225,13 @@ impl<'a> Constraints<'a> {
         g.iter().map(Twice::value).collect()
     }
 
-    /// The largest ‖a_c‖₂.
+    /// The largest ‖a_c‖₂, or a little more.
     pub(super) fn reach(&self) -> f64 {
-        (0..self.len()).map(|c| self.inner(c, c)).fold(0.0, f64::max).sqrt()
+        *self.reach.get_or_init(|| {
+            let longest = self.x.chunks_exact(self.inputs).map(|x| dot(x, x)).fold(0.0, f64::max);
+            // (e_y − e_j)xᵀ is √2‖x‖ long.
+            (if self.outputs > 1 { 2.0 * longest } else { longest }).sqrt()
+        })
     }
 
     /// Refuses data without any number but 0, or with one beyond squares.

@@ -5,6 +5,9 @@ use super::{Constraints, Failure, Geometry, Optimum, farkas, polyhedral, proxima
 use crate::Invalid;
 use crate::quadratic::factor::Factor;
 
+/// A relative gap that is even enough.
+const EVEN: f64 = 1e-12;
+
 impl Members for Constraints<'_> {
     fn len(&self) -> usize {
         Constraints::len(self)
@@ -89,7 +92,7 @@ fn polished(a: &Constraints<'_>, found: Optimum) -> Optimum {
     factor.solve(&mut ones);
     let level: f64 = ones.iter().sum();
     for _ in 0..4 {
-        if best.gap() < 1e-14 {
+        if best.gap() < EVEN {
             break;
         }
         let g = a.combine_exactly(&best.dual);
