@@ -121,6 +121,7 @@ def main():
         )
     about = {
         "machine": platform.machine(),
+        "build": args.binary.resolve().parent.name,
         "threads": 1,
         "rounds": args.rounds,
         "ratio": "the peer's median time over ours: above 1 we are faster",
