@@ -122,7 +122,7 @@ pub fn flow_identity(view: &View<'_>, defect: impl Fn(&Columns, usize) -> f64) -
     if run <= allowed {
         return Verdict::Holds { slack: allowed - run };
     }
-    match view.twin.map(|twin| largest(twin)) {
+    match view.twin.map(largest) {
         None if matches!(view.facts.dynamics(), Some(Dynamics::Flow { .. })) => {
             Verdict::Violated { at, by: run }
         }

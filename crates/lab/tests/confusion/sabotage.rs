@@ -169,7 +169,8 @@ impl Algorithm for Saboteur {
                 force.iter().zip(&theta).map(|(g, t)| 1.5 * radial * t - 0.5 * g).collect()
             }
             Update::Drifts if is_late => {
-                let push = |k: usize| if k % 2 == 0 { size / (theta.len() as f64).sqrt() } else { 0.0 };
+                let push =
+                    |k: usize| if k.is_multiple_of(2) { size / (theta.len() as f64).sqrt() } else { 0.0 };
                 force.iter().enumerate().map(|(k, g)| g + push(k)).collect()
             }
             _ => force,

@@ -29,14 +29,13 @@ pub static CLAIM: Stated = Stated {
         let identity = judge::at_looks(view, &judge::usable(view.rows), |rows, k| {
             Some(Slack::sized(allowed, rows.get("euler_defect")[k], 1.0))
         });
-        let bound = match view.separation() {
-            None => None,
-            Some(_) => Some(judge::at_looks(view, &view.late(), |rows, k| {
+        let bound = view.separation().map(|_| {
+            judge::at_looks(view, &view.late(), |rows, k| {
                 let inverse = rows.get("smooth_margin")[k] * rows.get("rho")[k].powf(degree);
                 let bound = inverse * tail::slope(view.facts.tail, inverse);
                 Some(Slack::sized(rows.get("nu_rel")[k], bound, rows.get("q_min")[k]))
-            })),
-        };
+            })
+        });
         judge::both(std::iter::once(identity).chain(bound))
     },
 };
