@@ -22,7 +22,7 @@ pub const NOT_YET: &[(&str, &str)] = &[
     ),
     (
         "tsilivis/direction-speed",
-        "needs the length of the path of theta in the algorithm's norm, which is not measured yet",
+        "needs the length of the path of the direction in the algorithm's own norm, which is not measured yet",
     ),
     (
         "tsilivis/adam-is-sign",
