@@ -197,12 +197,12 @@ fn flow_from(
     if let Some(step) = too_coarse(view) {
         return Verdict::undecided(too_large(step));
     }
-    let run = windows(view, view.rows, looks, of);
+    let run = windows(view, view.rows, looks, of, false);
     let Some(run) = run else { return Verdict::undecided(NOTHING) };
     let rounding_only = run.excess <= 0.0;
     match (view.facts.dynamics(), view.twin) {
         (_, Some(twin)) => {
-            let theirs = windows(view, twin, &of_twin(twin), of);
+            let theirs = windows(view, twin, &of_twin(twin), of, false);
             let Some(finer) = theirs else { return Verdict::undecided("the twin has no window to judge") };
             let step = 2.0 * (run.relative - finer.relative).abs();
             if finer.excess <= 0.0 {
@@ -217,7 +217,13 @@ fn flow_from(
             }
         }
         (Some(Dynamics::Flow { .. }), None) if rounding_only => Verdict::Holds { slack: run.relative },
-        (Some(Dynamics::Flow { .. }), None) => Verdict::Violated { at: run.at, by: -run.relative },
+        (Some(Dynamics::Flow { .. }), None) => match windows(view, view.rows, looks, of, true) {
+            Some(beyond) if beyond.excess > 0.0 => Verdict::Violated { at: beyond.at, by: -beyond.relative },
+            _ => Verdict::undecided(format!(
+                "short by {:.1e} at step {}, which the error control of the flow allows: a smaller rtol has to tell",
+                -run.relative, run.at
+            )),
+        },
         (_, None) if rounding_only => Verdict::undecided(format!(
             "consistent so far (slack {:.1e}); half the step has to tell: `check --twin`",
             run.relative
@@ -252,18 +258,19 @@ fn rises(rows: &Columns) -> Option<f64> {
     rows.get("step").get(k).copied()
 }
 
-/// The worst window, with the local error of an adaptive flow as part of its rounding.
+/// The worst window; with the local error of an adaptive flow as part of its rounding where asked for.
 fn windows(
     view: &View<'_>,
     rows: &Columns,
     looks: &[usize],
     of: &dyn Fn(&Columns, &Window) -> Option<Slack>,
+    with_local_error: bool,
 ) -> Option<Worst> {
     let steps = rows.get("step");
     let judged = looks.windows(2).filter_map(|pair| {
         let window = Window { from: pair[0], to: pair[1] };
         let mut slack = of(rows, &window)?;
-        if let Some(Dynamics::Flow { rtol, .. }) = view.facts.dynamics() {
+        if let (true, Some(Dynamics::Flow { rtol, .. })) = (with_local_error, view.facts.dynamics()) {
             // A local error of rtol·ρ moves u by at most rtol·ρ‖g‖ = rtol·L·Σwq/β, and Σwq is near u; u/ρ^L moves by as
             // much again through ρ.
             let taken = steps[window.to] - steps[window.from];

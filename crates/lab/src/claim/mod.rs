@@ -10,8 +10,8 @@
 //!
 //! - tol_round = 64·2⁻⁵³·(1 + L)·(largest term that enters A or B, before cancellation).
 //! - tol_step is for statements about the flow, which a run follows in steps. The adaptive flow keeps its local error below
-//!   rtol‖θ‖, which moves u = ln(1/𝓛) by at most rtol·ρ‖g‖ a step: a bound from the run alone ([`judge::flow`]). Every
-//!   other algorithm needs its [`twin`]: the same run at half the step. tol_step is then twice the difference of the two
+//!   rtol‖θ‖, which moves u = ln(1/𝓛) by at most rtol·ρ‖g‖ a step: a bound from the run alone ([`judge::flow`]), within which a
+//!   shortfall is undecided. Every other algorithm needs its [`twin`]: the same run at half the step. tol_step is then twice the difference of the two
 //!   shortfalls, so a shortfall that goes away with the step is never a violation, and one that stays is.
 //! - Limits are never violated at finite time. They hold to a stated tolerance, or are undecided.
 //!
