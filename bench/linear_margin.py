@@ -1,7 +1,7 @@
 """The exact l2 maximum margin beside scikit-learn's LinearSVC, interleaved, on data scaled alike.
 
     python bench/linear_margin.py --mnist mnist
-    python bench/linear_margin.py --mnist mnist --rounds 5 --peer ../shared/bench/linear_margin.py
+    python bench/linear_margin.py --mnist mnist --rounds 5 --peer PEER/linear_margin.py
 
 Ours is `latephase exact SPEC --norm l2 --json`, whose `seconds` are those of the solver and of its verification, without
 reading the data; the peer's are those of `fit` (hinge loss, no intercept, C = 1e6, tol = 1e-9), without reading them either.

@@ -2,7 +2,7 @@
 
     python bench/step_times.py                                  # everything, 1 and 2 threads, 3 rounds
     python bench/step_times.py cnn-mnist-100 --threads 1 --seconds 2 --rounds 5
-    python bench/step_times.py --peer ../shared/bench/torch_step.py
+    python bench/step_times.py --peer PEER/torch_step.py
 
 Sides alternate (A B A B ...), each in a process of its own confined to the same cores. Every round also times a large
 float64 product of matrices with our kernels; `gflops` over its speed is the fraction of the machine's peak that a step

@@ -300,3 +300,91 @@ pub fn limit(view: &View<'_>, name: &str, value: f64, tolerance: f64) -> Verdict
 fn no_looks(view: &View<'_>) -> &'static str {
     if view.separation().is_none() { NOT_SEPARATED } else { NOTHING }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Lookup;
+    use crate::spec::Spec;
+
+    fn facts(algorithm: &str) -> Facts {
+        let text = format!(
+            "data = 'two-points'\nmodel = 'linear'\nloss = 'exponential'\nalgorithm = {algorithm}\nstop = {{ steps = 9 }}"
+        );
+        let spec = Spec::parse(&text, "spec", &[]).expect("a spec");
+        let built = crate::build::build(&spec, &Lookup::from_env()).expect("a run");
+        Facts::of(&spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref())
+    }
+
+    const STEPS: &str = "{ kind = 'stepped', pace = { kind = 'constant', eta = 0.1 } }";
+
+    /// Rows after separation whose smoothed margin falls by `fall` at the last look.
+    fn rows(fall: f64) -> Columns {
+        let margin = vec![1.0, 1.5, 2.0, 2.0 - fall];
+        Columns(vec![
+            ("step".into(), vec![0.0, 10.0, 20.0, 30.0]),
+            ("ln_loss".into(), vec![-1.0, -2.0, -3.0, -4.0]),
+            ("ln_loss_sum".into(), vec![-1.0, -2.0, -3.0, -4.0]),
+            ("beta".into(), vec![1.0; 4]),
+            ("smooth_margin".into(), margin),
+        ])
+    }
+
+    fn monotone(facts: &Facts, rows: &Columns, twin: Option<&Columns>) -> Verdict {
+        flow(&View { facts, rows, twin }, |rows, window| {
+            let margin = rows.get("smooth_margin");
+            Some(Slack::of(margin[window.to], margin[window.from]))
+        })
+    }
+
+    #[test]
+    fn a_fall_that_goes_with_the_step_is_the_steps_and_one_that_stays_is_the_flows() {
+        let facts = facts(STEPS);
+        let word = |fall: f64, finer: f64| monotone(&facts, &rows(fall), Some(&rows(finer))).word();
+        assert_eq!(word(0.1, 0.05), "undecided");
+        assert_eq!(word(0.1, 0.1), "violated");
+        assert_eq!(word(0.1, 0.09), "violated");
+        assert_eq!(word(0.1, 0.0), "holds");
+        assert_eq!(word(0.0, 0.0), "holds");
+        assert_eq!(monotone(&facts, &rows(0.0), None).word(), "undecided");
+        assert_eq!(monotone(&facts, &rows(0.1), None).word(), "undecided");
+    }
+
+    #[test]
+    fn the_error_control_of_a_flow_excuses_a_fall_and_does_not_make_it_hold() {
+        let facts = facts("{ kind = 'flow', rtol = 1e-6 }");
+        let word = |fall: f64| monotone(&facts, &rows(fall), None).word();
+        // Ten steps of rtol 1e-6, degree 1, beta 1: 2e-5 of the margin.
+        assert_eq!((word(0.0), word(1e-5), word(1e-3)), ("holds", "undecided", "violated"));
+    }
+
+    #[test]
+    fn steps_that_raise_the_loss_follow_no_flow() {
+        let mut rising = rows(0.5);
+        rising.0[1].1[2] = 5.0;
+        assert_eq!(monotone(&facts(STEPS), &rising, Some(&rising)).word(), "undecided");
+        assert_eq!(monotone(&facts("'flow'"), &rising, None).word(), "violated");
+    }
+
+    #[test]
+    fn a_violated_part_outweighs_the_others() {
+        let parts =
+            [Verdict::Holds { slack: 1.0 }, Verdict::undecided("x"), Verdict::Violated { at: 1.0, by: 2.0 }];
+        assert_eq!(both(parts.clone()).word(), "violated");
+        assert_eq!(both(parts[..2].to_vec()).word(), "undecided");
+        assert_eq!(
+            both([Verdict::Holds { slack: 1.0 }, Verdict::Holds { slack: 0.5 }]),
+            Verdict::Holds { slack: 0.5 }
+        );
+    }
+
+    #[test]
+    fn flagged_looks_and_looks_before_separation_are_not_judged() {
+        let facts = facts(STEPS);
+        let mut early = rows(0.0);
+        early.0[2].1[0] = 3.0;
+        early.0.push(("precision".into(), vec![0.0, 0.0, 0.0, 1.0]));
+        assert_eq!(late(&facts, &early), [1, 2]);
+        assert_eq!(usable(&early), [0, 1, 2]);
+    }
+}

@@ -299,7 +299,7 @@ pub fn find(id: &str) -> Result<&'static Stated, String> {
     let ids: Vec<&str> = all().map(|c| c.about.id).collect();
     let nearest = ids.iter().max_by(|a, b| {
         let like = |name: &str| {
-            strsim::jaro_winkler(name, id).max(strsim::jaro_winkler(last_part(name), last_part(id)))
+            strsim::jaro_winkler(name, id) + strsim::jaro_winkler(last_part(name), last_part(id))
         };
         like(a).total_cmp(&like(b))
     });

@@ -109,3 +109,37 @@ fn counts(table: &mut toml::Table, factor: i64) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn halved(algorithm: &str, stop: &str) -> Result<Spec, Error> {
+        let text = format!(
+            "data = 'two-points'\nmodel = 'linear'\nloss = 'exponential'\nstop = {stop}\nalgorithm = {algorithm}"
+        );
+        of(&Spec::parse(&text, "spec", &[])?)
+    }
+
+    fn written(algorithm: &str, stop: &str) -> Result<String, Error> {
+        halved(algorithm, stop)?.resolved_toml()
+    }
+
+    #[test]
+    fn the_step_is_halved_and_counts_of_steps_are_doubled() -> Result<(), Error> {
+        let text = written("{ kind = 'stepped', pace = { kind = 'constant', eta = 0.5 } }", "{ steps = 7 }")?;
+        assert!(text.contains("eta = 0.25") && text.contains("steps = 14"), "{text}");
+        let text = written("{ kind = 'bundle', kappa = 0.004, epsilon = 0.02 }", "{ steps = 7 }")?;
+        assert!(text.contains("kappa = 0.002") && text.contains("epsilon = 0.01"), "{text}");
+        let text = written("{ kind = 'flow', rtol = 1.6e-5 }", "{ steps = 7 }")?;
+        assert!(text.contains("rtol = 1e-6") || text.contains("rtol = 0.000001"), "{text}");
+        Ok(())
+    }
+
+    #[test]
+    fn what_has_no_step_says_so() {
+        let error = halved("{ kind = 'stepped', pace = { kind = 'normalized', c = 0.1 } }", "{ steps = 7 }");
+        let text = error.err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(text.contains("normalized") && text.contains("no step to halve"), "{text}");
+    }
+}
