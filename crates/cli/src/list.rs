@@ -215,7 +215,10 @@ mod tests {
 
     #[test]
     fn every_example_is_a_line_of_toml() {
-        for &kind in Kind::value_variants().iter().filter(|k| ![Kind::Recipes, Kind::Claims].contains(k)) {
+        for &kind in Kind::value_variants()
+            .iter()
+            .filter(|k| ![Kind::Recipes, Kind::Claims, Kind::References].contains(k))
+        {
             for line in lines(kind) {
                 assert!(toml::from_str::<toml::Table>(&line.example).is_ok(), "{}", line.example);
                 assert!(!line.about.is_empty(), "{}", line.name);

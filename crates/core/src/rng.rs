@@ -14,9 +14,9 @@ use rand_chacha::ChaCha8Rng;
 /// use latephase_core::rng::stream;
 /// use rand::Rng;
 /// let a: u64 = stream(1, "batch", 0).random();
-/// assert_eq!(a, stream(1, "batch", 0).random());
-/// assert_ne!(a, stream(1, "model.init", 0).random());
-/// assert_ne!(a, stream(1, "batch", 1).random());
+/// assert_eq!(a, stream(1, "batch", 0).random::<u64>());
+/// assert_ne!(a, stream(1, "model.init", 0).random::<u64>());
+/// assert_ne!(a, stream(1, "batch", 1).random::<u64>());
 /// ```
 pub fn stream(seed: u64, name: &str, draw: u64) -> ChaCha8Rng {
     // FNV-1a over the name: stable across platforms and versions, which a hasher of the standard library is not.

@@ -106,7 +106,7 @@ fn an_unknown_key_is_shown_at_the_key() {
     assert_eq!(
         message("seed = 1", "sede = 1"),
         "spec.toml:1:1: unknown key `sede`\n  did you mean `seed`?  \
-         (name, seed, data, model, loss, algorithm, stop, look, keep, probes)"
+         (name, seed, data, model, loss, algorithm, stop, look, keep, probes, exact)"
     );
     starts(
         &message("steps =", "step ="),
