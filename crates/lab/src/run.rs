@@ -156,7 +156,8 @@ impl Run {
     /// One step of the current algorithm, seen by the probes that follow the path.
     fn step(&mut self) -> Result<(), Breakdown> {
         let follow = self.probes.iter().any(|p| p.follows_steps());
-        let full = follow && self.phases[self.phase].algorithm.is_full_batch();
+        let full =
+            self.probes.iter().any(|p| p.follows_ends()) && self.phases[self.phase].algorithm.is_full_batch();
         let before = if follow { self.at.theta().to_vec() } else { Vec::new() };
         let from = if full { self.at.eval(&self.problem, &RowSet::Full).ok() } else { None };
         let from_field = self.phases[self.phase].algorithm.field().filter(|_| full).cloned();

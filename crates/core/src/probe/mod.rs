@@ -156,7 +156,8 @@ pub struct StepRecord<'a> {
     pub after: &'a [f64],
     /// What it was taken from, where it was a single step along a gradient.
     pub taken: Option<&'a Taken>,
-    /// Both ends of the step on the full training set, where the algorithm works on that.
+    /// Both ends of the step on the full training set, where the algorithm works on that and some probe wants them
+    /// ([`Probe::follows_ends`]).
     pub ends: Option<[End<'a>; 2]>,
 }
 
@@ -197,6 +198,11 @@ pub trait Probe: Send + Debug {
     fn begin(&mut self, context: &Context<'_>) -> Result<Vec<String>, Invalid>;
     /// Whether [`Probe::step`] wants to be called.
     fn follows_steps(&self) -> bool {
+        false
+    }
+    /// Whether [`Probe::step`] wants [`StepRecord::ends`]: they keep the evaluation before a step alive and copy the
+    /// aggregated direction.
+    fn follows_ends(&self) -> bool {
         false
     }
     /// Sees one step.

@@ -271,6 +271,10 @@ impl Probe for Theory {
         true
     }
 
+    fn follows_ends(&self) -> bool {
+        true
+    }
+
     fn step(&mut self, step: &StepRecord<'_>) {
         let path = &mut self.path;
         let Some(ends) = &step.ends else { return path.lose() };
