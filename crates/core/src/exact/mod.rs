@@ -28,6 +28,7 @@ mod polyhedral;
 mod proximal;
 mod smooth;
 mod verify;
+mod working;
 
 pub use constraints::{Constraint, Constraints};
 pub use geometry::Geometry;

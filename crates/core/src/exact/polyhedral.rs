@@ -13,6 +13,7 @@ use clarabel::solver::SupportedConeT::NonnegativeConeT;
 use clarabel::solver::{DefaultSettingsBuilder, DefaultSolver, IPSolver};
 
 use super::equations::shortest;
+use super::working::Working;
 use super::{Constraints, Failure, Geometry, Optimum, verify};
 use crate::numeric::dot;
 
@@ -37,42 +38,28 @@ pub(super) fn max_margin(
     geometry: Geometry,
     euclidean: &Optimum,
 ) -> Result<Optimum, Failure> {
-    let margins = a.margins(&euclidean.solution);
-    let mut order: Vec<usize> = (0..a.len()).collect();
-    order.sort_by(|c, d| margins[*c].total_cmp(&margins[*d]).then(c.cmp(d)));
-    let support = euclidean.dual.iter().filter(|l| **l > 0.0).count();
-    order.truncate(FIRST.max(3 * support));
-    let mut working = order;
+    let mut working = Working::nearest(a, euclidean, 3, FIRST);
     let mut best: Option<Optimum> = None;
     // As the interior point leaves them, constraints are enough to see which others are violated; only at the end the active
     // set is worth its equations.
     let mut is_rough = true;
     for _ in 0..ROUNDS {
-        let programme = Programme::new(a, &working, geometry);
+        let programme = Programme::new(a, &working.ids, geometry);
         let Some(found) = (if is_rough { programme.rough() } else { programme.best() }) else { break };
-        let mut lambda = vec![0.0; a.len()];
-        working.iter().zip(&found.lambda).for_each(|(c, l)| lambda[*c] = *l);
+        let lambda = working.spread(&found.lambda);
         let theta = programme.whole(a, &found.theta);
         let Ok(now) = verify(a, geometry, &theta, &lambda) else { break };
         let least = found.value * geometry.norm(&theta, a.shape());
         if best.as_ref().is_none_or(|b| now.gap() < b.gap()) {
             best = Some(now);
         }
-        let margins = a.margins(&theta);
-        let mut is_in = vec![false; a.len()];
-        working.iter().for_each(|c| is_in[*c] = true);
         let within = if is_rough { ROUGH } else { VIOLATED };
-        let violates = |c: &usize| !is_in[*c] && margins[*c] < least - within * least.abs();
-        let mut violated: Vec<usize> = (0..a.len()).filter(violates).collect();
-        if violated.is_empty() {
+        if !working.join_violated(&a.margins(&theta), least, within, FIRST) {
             if !is_rough {
                 break;
             }
             is_rough = false;
         }
-        violated.sort_by(|c, d| margins[*c].total_cmp(&margins[*d]).then(c.cmp(d)));
-        violated.truncate(FIRST);
-        working.extend(violated);
     }
     best.ok_or_else(|| Failure::Stalled("the linear programme gave no point of the ball".into()))
 }

@@ -16,6 +16,7 @@
 //! X. Zhao, D. Sun, K.-C. Toh, *A Newton-CG augmented Lagrangian method for semidefinite programming*, SIAM J. Optimization 20
 //! (2010)
 
+use super::working::Working;
 use super::{Constraints, Failure, Geometry, Optimum, verify};
 use crate::matrix::{Svd, gram, product, transposed};
 use crate::numeric::{axpy, dot, norm, project_on_simplex, scale};
@@ -44,37 +45,22 @@ pub(super) fn max_margin(
     geometry: Geometry,
     start: &Optimum,
 ) -> Result<Optimum, Failure> {
-    let margins = a.margins(&start.solution);
-    let mut order: Vec<usize> = (0..a.len()).collect();
-    order.sort_by(|c, d| margins[*c].total_cmp(&margins[*d]).then(c.cmp(d)));
-    let support = start.dual.iter().filter(|l| **l > 0.0).count();
-    order.truncate((2 * support).max(JOINING));
-    let mut working = order;
+    let mut working = Working::nearest(a, start, 2, JOINING);
     let (mut w, mut lambda) = (start.solution.clone(), start.dual.clone());
     let mut best: Option<Optimum> = None;
     for _ in 0..ROUNDS {
-        let mut steps = Proximal::new(a, &working, geometry);
-        let inner = working.iter().map(|c| lambda[*c]).collect();
-        let (point, inner) = steps.run(w, inner).ok_or_else(failed)?;
+        let mut steps = Proximal::new(a, &working.ids, geometry);
+        let (point, inner) = steps.run(w, working.select(&lambda)).ok_or_else(failed)?;
         w = point;
-        lambda.fill(0.0);
-        working.iter().zip(&inner).for_each(|(c, l)| lambda[*c] = *l);
+        lambda = working.spread(&inner);
         let found = verify(a, geometry, &w, &lambda)?;
         if best.as_ref().is_none_or(|b| found.gap() < b.gap()) {
             best = Some(found);
         }
         let margins = a.margins(&w);
-        let least = working.iter().map(|c| margins[*c]).fold(f64::INFINITY, f64::min);
-        let mut is_in = vec![false; a.len()];
-        working.iter().for_each(|c| is_in[*c] = true);
-        let violates = |c: &usize| !is_in[*c] && margins[*c] < least - VIOLATED * least.abs();
-        let mut violated: Vec<usize> = (0..a.len()).filter(violates).collect();
-        if violated.is_empty() {
+        if !working.join_violated(&margins, working.least(&margins), VIOLATED, JOINING) {
             break;
         }
-        violated.sort_by(|c, d| margins[*c].total_cmp(&margins[*d]).then(c.cmp(d)));
-        violated.truncate(JOINING);
-        working.extend(violated);
     }
     best.ok_or_else(failed)
 }

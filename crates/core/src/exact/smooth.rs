@@ -8,6 +8,7 @@
 //! which [`MinNorm`] finds with its active set. θ, of norm 1, is the primal point. At p = 2 one step is the answer.
 
 use super::equations::shortest;
+use super::working::Working;
 use super::{Constraints, Failure, Geometry, Optimum, verify};
 use crate::matrix::gram;
 use crate::numeric::{axpy, dot};
@@ -29,19 +30,13 @@ const FLOOR: f64 = 1e-14;
 /// The maximal margin in ℓp, given the one in ℓ2.
 pub(super) fn max_margin(a: &Constraints<'_>, p: f64, euclidean: &Optimum) -> Result<Optimum, Failure> {
     let geometry = Geometry::Lp(p);
-    let mut order: Vec<usize> = (0..a.len()).collect();
-    let margins = a.margins(&euclidean.solution);
-    order.sort_by(|c, d| margins[*c].total_cmp(&margins[*d]).then(c.cmp(d)));
-    let support = euclidean.dual.iter().filter(|l| **l > 0.0).count();
-    order.truncate((2 * support).max(JOINING));
-    let mut working = order;
+    let mut working = Working::nearest(a, euclidean, 2, JOINING);
     let mut lambda = euclidean.dual.clone();
     let mut best: Option<Optimum> = None;
     for _ in 0..ROUNDS {
-        let mut dual = Dual::new(a, &working, p);
-        let inner = dual.minimise(working.iter().map(|c| lambda[*c]).collect());
-        lambda.fill(0.0);
-        working.iter().zip(&inner).for_each(|(c, l)| lambda[*c] = *l);
+        let mut dual = Dual::new(a, &working.ids, p);
+        let inner = dual.minimise(working.select(&lambda));
+        lambda = working.spread(&inner);
         let mut theta = dual.point(&inner).theta;
         let mut found = verify(a, geometry, &theta, &lambda)?;
         for _ in 0..POLISHES {
@@ -55,17 +50,9 @@ pub(super) fn max_margin(a: &Constraints<'_>, p: f64, euclidean: &Optimum) -> Re
             best = Some(found);
         }
         let margins = a.margins(&theta);
-        let least = working.iter().map(|c| margins[*c]).fold(f64::INFINITY, f64::min);
-        let mut is_in = vec![false; a.len()];
-        working.iter().for_each(|c| is_in[*c] = true);
-        let violates = |c: &usize| !is_in[*c] && margins[*c] < least - VIOLATED * least.abs();
-        let mut violated: Vec<usize> = (0..a.len()).filter(violates).collect();
-        if violated.is_empty() {
+        if !working.join_violated(&margins, working.least(&margins), VIOLATED, JOINING) {
             break;
         }
-        violated.sort_by(|c, d| margins[*c].total_cmp(&margins[*d]).then(c.cmp(d)));
-        violated.truncate(JOINING);
-        working.extend(violated);
     }
     best.ok_or_else(|| Failure::Stalled("no dual point was found".into()))
 }
