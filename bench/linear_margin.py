@@ -11,13 +11,13 @@ the times stands what each margin is worth: our certified gap, and how far the p
 
 import argparse
 import json
-import os
 import platform
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
+
+from pinned import pinned
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACES = [ROOT / "shared/bench/linear_margin.py", ROOT.parent / "shared/bench/linear_margin.py"]
@@ -45,17 +45,7 @@ def workloads(args):
 
 
 def run(command):
-    core = {sorted(os.sched_getaffinity(0))[0]}
-    done = subprocess.run(
-        [str(part) for part in command],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, core),
-        env={**os.environ, "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"},
-    )
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr.strip()}")
-    return done.stdout
+    return pinned(command, 1, OMP_NUM_THREADS="1", RAYON_NUM_THREADS="1")
 
 
 def ours(args, data):

@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+from pinned import pinned
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -98,16 +100,7 @@ def torch_side(args):
 
 def run(command, threads):
     """One side on the first `threads` cores; its line."""
-    cores = sorted(os.sched_getaffinity(0))[:threads]
-    done = subprocess.run(
-        [str(part) for part in command],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
-    )
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr.strip()}")
-    return json.loads(done.stdout)
+    return json.loads(pinned(command, threads))
 
 
 def main():

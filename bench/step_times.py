@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 from statistics import median
 
+from pinned import pinned
+
 ROOT = Path(__file__).resolve().parent.parent
 PLACES = [ROOT / "shared/bench/torch_step.py", ROOT.parent / "shared/bench/torch_step.py"]
 
@@ -45,16 +47,7 @@ def flops(workload):
 
 def results(command, threads):
     """Runs one side on the first `threads` cores and returns its lines."""
-    cores = sorted(os.sched_getaffinity(0))[:threads]
-    done = subprocess.run(
-        [str(part) for part in command],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
-    )
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr.strip()}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in pinned(command, threads).splitlines()]
 
 
 def arguments():
