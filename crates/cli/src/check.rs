@@ -3,7 +3,7 @@
 use latephase_lab::build::build;
 use latephase_lab::claim::user::UserClaim;
 use latephase_lab::claim::{Facts, find, twin};
-use latephase_lab::findings::{claims, of_one, refresh};
+use latephase_lab::findings::{listed, of_one, refresh};
 use latephase_lab::refute::columns;
 use latephase_lab::source::Lookup;
 use latephase_lab::stint::{Options, read_spec};
@@ -35,9 +35,10 @@ pub fn check(args: &args::Check) -> Result<Exit, Failure> {
     let lookup = Lookup::from_env();
     if args.twin {
         signals::listen()?;
-        let mut watch = Watch::new(&twin::of(&spec)?.stop, args.quiet);
+        let twin = twin::of(&spec)?;
+        let mut watch = Watch::new(&twin.stop, args.quiet);
         let made = twin::make(
-            &spec,
+            &twin,
             dir,
             Options {
                 threads: args.threads.map(usize::from),
@@ -53,15 +54,14 @@ pub fn check(args: &args::Check) -> Result<Exit, Failure> {
     }
     if let Some(own) = own {
         let built = build(&spec, &lookup).map_err(|e| spec.locate(e))?;
-        let facts = Facts::of(&spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
-        let judged = of_one(dir, &facts, &own)?.json();
+        let judged = of_one(dir, Facts::of_built(&spec, &built), &own)?.json();
         let violated = judged["verdict"] == "violated";
         say(&if args.json { judged.to_string() } else { table(&[judged], true, "") })?;
         return Ok(if violated { Exit::Violated } else { Exit::Done });
     }
     let findings = refresh(dir, &spec, &lookup)?;
     let wanted = |c: &Value| args.only.is_empty() || args.only.iter().any(|id| c["id"] == id.as_str());
-    let judged: Vec<Value> = claims(dir).into_iter().filter(wanted).collect();
+    let judged: Vec<Value> = listed(&findings, "claims").iter().filter(|c| wanted(c)).cloned().collect();
     if args.json {
         say(&json!({ "tally": findings["tally"], "twin": findings["twin"], "claims": judged }).to_string())?;
     } else {
@@ -91,7 +91,6 @@ fn table(judged: &[Value], all: bool, tally: &str) -> String {
     format!("{}{tally}{hint}", aligned(&rows))
 }
 
-/// `check` of a directory, for tests of what it prints.
 #[cfg(test)]
 mod tests {
     use super::*;

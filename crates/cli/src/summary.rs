@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use latephase_lab::findings::Columns;
+use latephase_lab::findings::{self, Columns};
 use latephase_lab::stint::{read_manifest, read_spec};
 use latephase_lab::summary;
 use serde_json::{Map, Value, json};
@@ -38,9 +38,7 @@ pub fn print(dir: &Path, as_json: bool) -> Result<(), Failure> {
 
 /// How many claims hold, are violated, undecided and not applicable, as the run's findings say.
 fn tally(dir: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(dir.join("findings.json")).ok()?;
-    let findings: Value = serde_json::from_str(&text).ok()?;
-    findings["tally"].as_str().map(str::to_owned)
+    findings::read(dir)["tally"].as_str().map(str::to_owned)
 }
 
 /// The object of `--json`; what was not measured is null.

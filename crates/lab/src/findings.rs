@@ -94,15 +94,21 @@ pub fn separation(columns: &Columns, spec: &Spec) -> Option<usize> {
     columns.get("ln_loss_sum").iter().position(|&l| l < threshold)
 }
 
+/// The rows of a run directory, and those of its [twin](crate::claim::twin) where it has one.
+fn record(dir: &Path) -> Result<(Columns, Option<Columns>), Error> {
+    let twin = dir.join(TWIN);
+    let twin = if twin.join("rows.csv").exists() { Some(Columns::read(&twin)?) } else { None };
+    Ok((Columns::read(dir)?, twin))
+}
+
 /// What one claim, of the catalogue or of one's own, makes of a run directory.
 ///
 /// # Errors
 /// When its rows cannot be read.
-pub fn of_one<'a>(dir: &Path, facts: &Facts, claim: &'a dyn claim::Claim) -> Result<Judged<'a>, Error> {
-    let rows = Columns::read(dir)?;
-    let twin = dir.join(TWIN);
-    let twin = if twin.join("rows.csv").exists() { Some(Columns::read(&twin)?) } else { None };
-    Ok(claim::judge_one(claim, &View { facts, rows: &rows, twin: twin.as_ref() }))
+pub fn of_one<'a>(dir: &Path, facts: Facts, claim: &'a dyn claim::Claim) -> Result<Judged<'a>, Error> {
+    let (rows, twin) = record(dir)?;
+    let facts = facts.with_record(&rows);
+    Ok(claim::judge_one(claim, &View { facts: &facts, rows: &rows, twin: twin.as_ref() }))
 }
 
 /// The findings of a run directory: every claim with its verdict, the rates of its end, and the exact margin where the data
@@ -111,13 +117,9 @@ pub fn of_one<'a>(dir: &Path, facts: &Facts, claim: &'a dyn claim::Claim) -> Res
 ///
 /// # Errors
 /// When its rows cannot be read.
-pub fn of(dir: &Path, facts: &Facts) -> Result<Value, Error> {
-    let rows = Columns::read(dir)?;
-    let twin = dir.join(TWIN);
-    let twin = if twin.join("rows.csv").exists() { Some(Columns::read(&twin)?) } else { None };
-    // What the probe `global` certified from the data.
-    let ceiling = Some(rows.last("margin_global_bound")).filter(|c| c.is_finite());
-    let facts = Facts { margin_global_bound: facts.margin_global_bound.or(ceiling), ..facts.clone() };
+pub fn of(dir: &Path, facts: Facts) -> Result<Value, Error> {
+    let (rows, twin) = record(dir)?;
+    let facts = facts.with_record(&rows);
     let view = View { facts: &facts, rows: &rows, twin: twin.as_ref() };
     let judged = claim::judge_all(&view);
     let mut findings = json!({
@@ -139,25 +141,19 @@ pub fn of(dir: &Path, facts: &Facts) -> Result<Value, Error> {
 /// When the problem cannot be built, or a file cannot be read or written.
 pub fn refresh(dir: &Path, spec: &Spec, lookup: &Lookup) -> Result<Value, Error> {
     let built = build(spec, lookup).map_err(|e| spec.locate(e))?;
-    let facts = Facts::of(spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
-    let findings = of(dir, &facts)?;
+    let findings = of(dir, Facts::of_built(spec, &built))?;
     write_whole(&dir.join("findings.json"), &pretty(&findings))?;
     write_whole(&dir.join("report.html"), page::of_run(dir, &built.run.problem)?.as_bytes())?;
     Ok(findings)
 }
 
-/// The claims of a run directory as its `findings.json` has them; empty where it has none.
-pub fn claims(dir: &Path) -> Vec<Value> {
-    listed(dir, "claims")
-}
-
-/// The rates of a run directory as its `findings.json` has them; empty where it has none.
-pub fn rates(dir: &Path) -> Vec<Value> {
-    listed(dir, "rates")
-}
-
-fn listed(dir: &Path, key: &str) -> Vec<Value> {
+/// What stands in the `findings.json` of a run directory; null where it has none.
+pub fn read(dir: &Path) -> Value {
     let text = std::fs::read_to_string(dir.join("findings.json")).unwrap_or_default();
-    let findings: Value = serde_json::from_str(&text).unwrap_or_default();
-    findings[key].as_array().cloned().unwrap_or_default()
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// One list of the findings, empty where they have none: `claims` or `rates`.
+pub fn listed<'a>(findings: &'a Value, key: &str) -> &'a [Value] {
+    findings[key].as_array().map_or(&[], Vec::as_slice)
 }

@@ -16,6 +16,7 @@ pub mod embedded;
 pub mod error;
 pub mod expect;
 pub mod findings;
+mod line;
 pub mod measure;
 pub mod memory;
 pub mod optima;

@@ -45,7 +45,7 @@ pub struct Remembered {
 pub fn run(spec: &Spec, lookup: &Lookup, stop: &AtomicBool) -> Result<Remembered, Error> {
     let mut built = build(spec, lookup)?;
     let (rows, outcome) = drive(&mut built, &|| stop.load(Ordering::Relaxed))?;
-    let facts = Facts::of(spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
+    let facts = Facts::of_built(spec, &built).with_record(&rows);
     Ok(Remembered { facts, rows, outcome })
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use latephase_core::{Problem, Rows};
 
 use crate::error::Error;
-use crate::findings::{self, Columns};
+use crate::findings::{self, Columns, listed};
 use crate::optima::record::{self, Line};
 use crate::report::{Added, ReferenceLine, RegionLevel, Regions, ReportClaim, ReportRate, ReportRun, render};
 use crate::spec::Spec;
@@ -55,13 +55,14 @@ fn read_run(dir: &Path, problem: Option<&Problem>) -> Result<ReportRun, Error> {
         Some(problem) if problem.train.dim() == 2 => regions(dir, &spec, problem)?,
         _ => None,
     };
+    let findings = findings::read(dir);
     Ok(ReportRun {
         name: summary::name(dir, &spec),
         outcome: summary::sentence(&manifest, &columns),
         outcome_kind: manifest["outcome"]["kind"].as_str().unwrap_or("unfinished").to_owned(),
         table: summary::table(&columns, &spec, &manifest),
-        claims: findings::claims(dir).iter().map(ReportClaim::of).collect(),
-        rates: findings::rates(dir).iter().map(ReportRate::of).collect(),
+        claims: listed(&findings, "claims").iter().map(ReportClaim::of).collect(),
+        rates: listed(&findings, "rates").iter().map(ReportRate::of).collect(),
         columns: columns.0,
         spec_toml,
         citations: summary::citations(&spec).into_iter().map(|c| c.text.to_owned()).collect(),

@@ -383,7 +383,7 @@ pub fn run(
             if twin && !stop.load(Ordering::Relaxed) {
                 announce(&format!("{label}, half the step"), &spec);
                 let options = stint(threads, stop, &lookup, &mut *progress);
-                twin::make(&spec, &dir, options)?;
+                twin::make(&twin::of(&spec)?, &dir, options)?;
                 refresh(&dir, &spec, &lookup)?;
             }
             if let Some(group) = result.groups.last_mut() {

@@ -281,7 +281,7 @@ fn drive(
         "looks": timings,
     });
     let facts = Facts::of(spec, &run.problem, run.at.theta(), truth.as_ref());
-    let findings = findings::of(&dir, &facts)?;
+    let findings = findings::of(&dir, facts)?;
     store.write("findings.json", &pretty(&findings))?;
     store.write("manifest.json", &pretty(&manifest))?;
     if spec.exact && !outcome.is_interrupted() {

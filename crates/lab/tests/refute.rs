@@ -20,23 +20,27 @@ fn search(target: &Target, seconds: u64, seed: u64) -> Report {
     refute(target, Search { budget, seed, stop: &stop, progress: &mut |_: &Standing| {} }).unwrap()
 }
 
+/// A stint on one thread that nobody watches.
+fn alone<'a>(stop: &'a AtomicBool, unwatched: &'a mut Unwatched) -> Options<'a> {
+    Options {
+        threads: Some(1),
+        max_seconds: None,
+        checkpoint_seconds: 60.0,
+        stop,
+        lookup: Lookup::from_env(),
+        progress: unwatched,
+    }
+}
+
 /// Runs the saved spec as any other, and asks the claim of its directory.
 fn verdict_of(dir: &std::path::Path, target: &Target) -> Verdict {
     let spec = Spec::read(&dir.join("spec.toml"), &[]).unwrap();
     let run = dir.join("run");
     let stop = AtomicBool::new(false);
-    let options = Options {
-        threads: Some(1),
-        max_seconds: None,
-        checkpoint_seconds: 60.0,
-        stop: &stop,
-        lookup: Lookup::from_env(),
-        progress: &mut Unwatched,
-    };
-    begin(&spec, &run, options).unwrap();
+    begin(&spec, &run, alone(&stop, &mut Unwatched)).unwrap();
     let built = build(&spec, &Lookup::from_env()).unwrap();
     let facts = Facts::of(&spec, &built.run.problem, built.run.at.theta(), None);
-    of_one(&run, &facts, target.claim()).unwrap().verdict
+    of_one(&run, facts, target.claim()).unwrap().verdict
 }
 
 /// Refutes a conjecture, holds what was found to at most four points, and makes the saved run again.
@@ -237,16 +241,8 @@ fn a_flow_that_needs_a_longer_step_than_f64_holds_ends() {
                 loss = \"exponential\"\nstop = { steps = 10 }\nprobes = [\"margin\"]\nalgorithm = { kind = \"flow\" }\n";
     let place = tempfile::tempdir().unwrap();
     let stop = AtomicBool::new(false);
-    let options = Options {
-        threads: Some(1),
-        max_seconds: None,
-        checkpoint_seconds: 60.0,
-        stop: &stop,
-        lookup: Lookup::from_env(),
-        progress: &mut Unwatched,
-    };
     let spec = Spec::parse(text, "test", &[]).unwrap();
-    let ended = begin(&spec, &place.path().join("run"), options).unwrap();
+    let ended = begin(&spec, &place.path().join("run"), alone(&stop, &mut Unwatched)).unwrap();
     assert_eq!(ended.outcome.name(), "precision", "{}", ended.outcome.sentence());
 }
 

@@ -5,24 +5,17 @@
 //! ln ln ρ, which is p = 1. An exponential decay fits with a large p.
 
 use super::{Verdict, View, judge};
+use crate::line::Line;
 
 /// The length ahead at which convergence is said to be shown.
 const AHEAD: f64 = 1e-2;
 /// Fewest windows of a fit.
 const WINDOWS: usize = 8;
 
-/// Least squares y = a + b x: slope and its standard error.
-fn line(points: &[(f64, f64)]) -> Option<(f64, f64)> {
-    let n = points.len() as f64;
-    let (mx, my) = points.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x / n, b + y / n));
-    let sxx: f64 = points.iter().map(|(x, _)| (x - mx) * (x - mx)).sum();
-    let sxy: f64 = points.iter().map(|(x, y)| (x - mx) * (y - my)).sum();
-    if points.len() < 3 || !(sxx > 0.0) {
-        return None;
-    }
-    let slope = sxy / sxx;
-    let rest: f64 = points.iter().map(|(x, y)| (y - my - slope * (x - mx)).powi(2)).sum();
-    Some((slope, (rest / (n - 2.0) / sxx).sqrt()))
+/// The line through enough points.
+fn line(points: &[(f64, f64)]) -> Option<Line> {
+    let line = Line::of(points);
+    (points.len() >= WINDOWS && line.slope.is_finite()).then_some(line)
 }
 
 /// The verdict of `direction converges`.
@@ -47,10 +40,9 @@ pub fn converges(view: &View<'_>) -> Verdict {
     if known.iter().all(|(_, x)| *x == 0.0) {
         return Verdict::Holds { slack: AHEAD };
     }
-    if half.len() < WINDOWS || end < 2.0 {
+    let Some(Line { slope, error, .. }) = line(&half).filter(|_| end >= 2.0) else {
         return Verdict::undecided("too short to fit how the direction slows down");
-    }
-    let Some((slope, error)) = line(&half) else { return Verdict::undecided("no fit of the speed") };
+    };
     let p = -(slope + 2.0 * error);
     if p <= 1.0 {
         return Verdict::undecided(format!(
@@ -60,6 +52,14 @@ pub fn converges(view: &View<'_>) -> Verdict {
     }
     let typical = half.iter().rev().take(WINDOWS).map(|(_, x)| x.exp()).fold(0.0, f64::max);
     judge::limit(view, "the length ahead by the fitted decay", typical * end / (p - 1.0), AHEAD)
+}
+
+/// That the run does not show convergence: violated where it does.
+pub fn not_shown(view: &View<'_>) -> Verdict {
+    match converges(view) {
+        Verdict::Holds { slack } => Verdict::Violated { at: view.rows.last("step"), by: slack },
+        _ => Verdict::Holds { slack: 0.0 },
+    }
 }
 
 /// The slope of ln(path ahead) against ln(limit − smoothed margin), as a number to report.
@@ -75,7 +75,7 @@ pub fn kl_exponent(view: &View<'_>) -> Verdict {
     let far = late.iter().map(|&k| ahead(k)).filter(|(p, m)| *p > 3.0 * near && *m > 3.0 * close && *m > 0.0);
     let points: Vec<(f64, f64)> = far.map(|(p, m)| (m.ln(), p.ln())).collect();
     match line(&points) {
-        Some((slope, error)) if points.len() >= WINDOWS => Verdict::undecided(format!(
+        Some(Line { slope, error, .. }) => Verdict::undecided(format!(
             "a number to report: path ahead ~ (margin ahead)^{slope:.2} (+-{:.2})",
             2.0 * error
         )),

@@ -7,6 +7,8 @@ use latephase_core::pace::AnyPace;
 use latephase_core::{Batches, Degree, Problem};
 
 use super::user::Parts;
+use crate::build::Built;
+use crate::findings::Columns;
 use crate::source::Truth;
 use crate::spec::Spec;
 
@@ -68,6 +70,17 @@ pub enum Dynamics {
     },
 }
 
+impl Dynamics {
+    /// Column suffix of the norm that it is of.
+    fn norm(&self) -> Option<&str> {
+        match self {
+            Dynamics::Flow { norm, .. } | Dynamics::Steps { norm, .. } => Some(norm),
+            Dynamics::Bundle => Some("l2"),
+            Dynamics::Other { .. } => None,
+        }
+    }
+}
+
 /// The shape of the network, where a statement is about one shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -83,6 +96,8 @@ pub enum Shape {
     /// Anything else.
     Other,
 }
+
+const RESHUFFLED: &str = "needs batches drawn afresh at every step; these are reshuffled every epoch";
 
 /// What is known of a run beside its rows.
 #[derive(Clone, Debug)]
@@ -160,6 +175,17 @@ impl Facts {
         }
     }
 
+    /// The facts of a run that has been built.
+    pub fn of_built(spec: &Spec, built: &Built) -> Facts {
+        Facts::of(spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref())
+    }
+
+    /// The same facts with what the record itself certifies: the bound of the probe `global`.
+    pub fn with_record(self, rows: &Columns) -> Facts {
+        let certified = Some(rows.last("margin_global_bound")).filter(|bound| bound.is_finite());
+        Facts { margin_global_bound: self.margin_global_bound.or(certified), ..self }
+    }
+
     /// L, or the order M.
     pub fn order(&self) -> Option<f64> {
         self.degree.order()
@@ -208,16 +234,15 @@ impl Facts {
     /// Which phase follows none.
     pub fn flow_norm(&self) -> Result<&str, String> {
         let mut norms = self.phases.iter().map(|phase| match phase {
-            Dynamics::Flow { norm, .. } => Ok(norm.as_str()),
-            Dynamics::Bundle => Ok("l2"),
             Dynamics::Steps { batch, .. } if *batch != Batch::Full => {
                 Err("is about the flow of the full loss; this run takes mini-batches".to_owned())
             }
             Dynamics::Steps { plain: false, descent, .. } => {
                 Err(format!("is about steepest flow; `{descent}` has a memory or decays its weights"))
             }
-            Dynamics::Steps { norm, .. } => Ok(norm.as_str()),
             Dynamics::Other { name } => Err(format!("is about steepest flow; `{name}` is something else")),
+            Dynamics::Flow { norm, .. } | Dynamics::Steps { norm, .. } => Ok(norm.as_str()),
+            Dynamics::Bundle => Ok("l2"),
         });
         let first = norms.next().unwrap_or_else(|| Err("the run has no algorithm".into()))?;
         for norm in norms {
@@ -234,22 +259,12 @@ impl Facts {
     /// # Errors
     /// When phases differ, or there is none.
     pub fn any_norm(&self) -> Result<&str, String> {
-        let of = |phase: &'_ Dynamics| -> Option<String> {
-            match phase {
-                Dynamics::Flow { norm, .. } | Dynamics::Steps { norm, .. } => Some(norm.clone()),
-                Dynamics::Bundle => Some("l2".into()),
-                Dynamics::Other { .. } => None,
-            }
-        };
-        let first = match self.phases.first() {
-            Some(Dynamics::Flow { norm, .. } | Dynamics::Steps { norm, .. }) => norm.as_str(),
-            Some(Dynamics::Bundle) => "l2",
-            _ => return Err("the algorithm has no norm of its own".into()),
-        };
-        if self.phases.iter().any(|p| of(p).is_none_or(|n| n != first)) {
-            return Err("is about one norm; the phases have several".into());
+        let mut norms = self.phases.iter().map(Dynamics::norm);
+        let first = norms.next().flatten().ok_or("the algorithm has no norm of its own")?;
+        match norms.all(|norm| norm == Some(first)) {
+            true => Ok(first),
+            false => Err("is about one norm; the phases have several".into()),
         }
-        Ok(first)
     }
 
     /// Whether every step is plain (stochastic) gradient descent.
@@ -272,11 +287,7 @@ impl Facts {
         self.plain_gradient_steps()?;
         for phase in &self.phases {
             match phase {
-                Dynamics::Steps { batch: Batch::Shuffle, .. } => {
-                    return Err(
-                        "needs batches drawn afresh at every step; these are reshuffled every epoch".into()
-                    );
-                }
+                Dynamics::Steps { batch: Batch::Shuffle, .. } => return Err(RESHUFFLED.into()),
                 Dynamics::Steps { pace: "constant" | "polynomial-decay", .. } => {}
                 Dynamics::Steps { pace, .. } => {
                     return Err(format!("needs rates that stay bounded; `{pace}` divides by the loss"));
@@ -310,11 +321,7 @@ impl Facts {
     pub fn constant_step_sgd(&self) -> Result<(), String> {
         for phase in &self.phases {
             match phase {
-                Dynamics::Steps { batch: Batch::Shuffle, .. } => {
-                    return Err(
-                        "needs batches drawn afresh at every step; these are reshuffled every epoch".into()
-                    );
-                }
+                Dynamics::Steps { batch: Batch::Shuffle, .. } => return Err(RESHUFFLED.into()),
                 Dynamics::Steps { norm, plain: true, constant: Some(_), .. } if norm == "l2" => {}
                 Dynamics::Steps { .. } => return Err("is about plain SGD with a constant step".into()),
                 _ => return Err("is about SGD with a constant step; this run follows a flow".into()),

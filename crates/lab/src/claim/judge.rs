@@ -98,6 +98,14 @@ pub fn flow_always(view: &View<'_>, of: impl Fn(&Columns, &Window) -> Option<Sla
     flow_from(view, &usable(view.rows), &usable, &of)
 }
 
+/// A column that the flow never lowers after separation.
+pub fn never_falls(view: &View<'_>, column: &str) -> Verdict {
+    flow(view, |rows, window| {
+        let values = rows.get(column);
+        Some(Slack::of(values[window.to], values[window.from]))
+    })
+}
+
 /// An identity of the flow, whose `defect` at every look accumulates from the start and would be 0 without discretisation:
 /// it holds where the defect is within the flow's error control, or goes down with the step.
 pub fn flow_identity(view: &View<'_>, defect: impl Fn(&Columns, usize) -> f64) -> Verdict {
@@ -130,13 +138,8 @@ pub fn flow_identity(view: &View<'_>, defect: impl Fn(&Columns, usize) -> f64) -
             "drifts by {run:.1e} of rho^2, as steps do; half the step has to tell: `check --twin`"
         )),
         Some(None) => Verdict::undecided("the twin has no look to judge"),
-        Some(Some((_, finer))) if finer <= allowed || finer > 2.0 * (run - finer).abs() => {
-            if finer <= allowed {
-                Verdict::Holds { slack: allowed - finer }
-            } else {
-                Verdict::Violated { at, by: finer }
-            }
-        }
+        Some(Some((_, finer))) if finer <= allowed => Verdict::Holds { slack: allowed - finer },
+        Some(Some((_, finer))) if finer > 2.0 * (run - finer).abs() => Verdict::Violated { at, by: finer },
         // It shrinks with the step: at step 0 nothing is left, to within what the two runs differ by.
         Some(Some((_, finer))) => Verdict::Holds { slack: 2.0 * (run - finer).abs() - finer },
     }
@@ -152,13 +155,7 @@ pub fn both(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
         Verdict::NotApplicable { .. } => 0,
     };
     let worse = |a: Verdict, b: Verdict| match (&a, &b) {
-        (Verdict::Holds { slack: x }, Verdict::Holds { slack: y }) => {
-            if y < x {
-                b
-            } else {
-                a
-            }
-        }
+        (Verdict::Holds { slack: x }, Verdict::Holds { slack: y }) if y < x => b,
         _ if rank(&b) > rank(&a) => b,
         _ => a,
     };
@@ -331,10 +328,7 @@ mod tests {
     }
 
     fn monotone(facts: &Facts, rows: &Columns, twin: Option<&Columns>) -> Verdict {
-        flow(&View { facts, rows, twin }, |rows, window| {
-            let margin = rows.get("smooth_margin");
-            Some(Slack::of(margin[window.to], margin[window.from]))
-        })
+        never_falls(&View { facts, rows, twin }, "smooth_margin")
     }
 
     #[test]

@@ -220,6 +220,16 @@ impl View<'_> {
         judge::late(self.facts, self.rows)
     }
 
+    /// A column at the last late look, NaN where there is none.
+    pub fn at_end(&self, column: &str) -> f64 {
+        self.late().last().and_then(|&k| self.rows.get(column).get(k).copied()).unwrap_or(f64::NAN)
+    }
+
+    /// Undecided for want of a column that only this run's claim needs; nothing where it was measured.
+    pub fn lacks(&self, column: &str, probe: &str) -> Option<Verdict> {
+        self.rows.get(column).is_empty().then(|| Verdict::undecided(needs(column, probe)))
+    }
+
     /// The column with cos ∠(θ, velocity of the flow): of the bundle where it is measured, else of one gradient.
     pub fn velocity_beta(&self) -> &'static str {
         let bundle = self.rows.get("beta_bundle");
@@ -380,7 +390,11 @@ fn missing(about: &About<'_>, view: &View<'_>) -> Option<String> {
         return Some("the run has no rows".into());
     }
     let absent = about.needs.iter().find(|(column, _)| view.rows.get(column).is_empty())?;
-    Some(format!("needs the column {}: add the probe `{}`", absent.0, absent.1))
+    Some(needs(absent.0, absent.1))
+}
+
+fn needs(column: &str, probe: &str) -> String {
+    format!("needs the column {column}: add the probe `{probe}`")
 }
 
 /// Holds every claim against a run.

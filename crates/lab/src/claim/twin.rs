@@ -9,16 +9,18 @@ use crate::findings::TWIN;
 use crate::spec::Spec;
 use crate::stint::{Options, Standing, begin, resume, standing};
 
-/// Makes the twin of a run in the run's directory, or goes on with it; nothing where it is there.
+/// A violation that is smaller than this part of itself at half the step goes away with the step.
+pub const STAYS: f64 = 0.7;
+
+/// Makes a [twin](of) in the directory of its run, or goes on with it; nothing where it is there.
 ///
 /// # Errors
-/// A spec without a step to halve, something else in the way, or what failed during the run.
-pub fn make(spec: &Spec, dir: &Path, options: Options<'_>) -> Result<(), Error> {
-    let twin = of(spec)?;
+/// Something else in the way, or what failed during the run.
+pub fn make(twin: &Spec, dir: &Path, options: Options<'_>) -> Result<(), Error> {
     let place = dir.join(TWIN);
-    match standing(&place, &twin)? {
+    match standing(&place, twin)? {
         Standing::Finished => Ok(()),
-        Standing::Free => begin(&twin, &place, options).map(|_| ()),
+        Standing::Free => begin(twin, &place, options).map(|_| ()),
         Standing::Unfinished => resume(&place, options).map(|_| ()),
         Standing::Foreign(why) => Err(Error::content(format!("{}: {why}", place.display()))),
     }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{Measuring, Seen};
 use crate::claim::find;
 use crate::error::Error;
-use crate::findings::claims;
+use crate::findings::{listed, read};
 use crate::place::Place;
 
 /// The verdicts.
@@ -48,8 +48,11 @@ pub struct ClaimIs {
 
 impl Measuring for ClaimIs {
     fn of(&self, run: &Seen<'_>, _: &Place) -> Result<f64, Error> {
-        let claims = claims(run.dir);
-        let verdict = claims.iter().find(|c| c["id"] == self.id.as_str()).and_then(|c| c["verdict"].as_str());
+        let findings = read(run.dir);
+        let verdict = listed(&findings, "claims")
+            .iter()
+            .find(|c| c["id"] == self.id.as_str())
+            .and_then(|c| c["verdict"].as_str());
         Ok(match verdict {
             None => f64::NAN,
             Some(word) if word == self.is.text() => 1.0,

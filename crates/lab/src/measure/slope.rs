@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{Measuring, Seen};
 use crate::error::Error;
+use crate::line::Line;
 use crate::place::Place;
 
 /// The slope of `column` against `against` over the last `decades` of the latter.
@@ -40,7 +41,7 @@ impl Measuring for Slope {
             .map(|(x, y)| (scaled(*x), if self.column_log { y.abs().ln() } else { *y }))
             .filter(|(x, y)| x.is_finite() && y.is_finite())
             .collect();
-        Ok(least_squares(&points))
+        Ok(Line::of(&points).slope)
     }
 
     fn columns(&self) -> Vec<&str> {
@@ -55,14 +56,4 @@ impl Measuring for Slope {
             _ => Ok(()),
         }
     }
-}
-
-/// The slope of the least-squares line; NaN where all points share one abscissa, or there are fewer than two.
-fn least_squares(points: &[(f64, f64)]) -> f64 {
-    let n = points.len() as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
-    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
-    let across: f64 = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum();
-    let along: f64 = points.iter().map(|p| (p.0 - x) * (p.0 - x)).sum();
-    if along > 0.0 { across / along } else { f64::NAN }
 }

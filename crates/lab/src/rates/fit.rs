@@ -10,6 +10,7 @@
 //!
 //! and is never narrower than [`RESOLUTION`] on either side.
 
+use crate::line::Line;
 use serde::Serialize;
 
 /// Most decades of x that a tail has.
@@ -104,28 +105,6 @@ fn parts(tail: &[(f64, f64)], first: f64, last: f64) -> Vec<(f64, f64)> {
     }
     let known = sums.iter().filter(|s| s.2 > 0);
     known.map(|(x, y, n)| (x / *n as f64, y / *n as f64)).collect()
-}
-
-/// A least-squares line y = height + slope·(x − middle).
-struct Line {
-    middle: f64,
-    height: f64,
-    slope: f64,
-    /// Standard error of the slope.
-    error: f64,
-}
-
-impl Line {
-    fn of(points: &[(f64, f64)]) -> Line {
-        let n = points.len() as f64;
-        let middle = points.iter().map(|p| p.0).sum::<f64>() / n;
-        let height = points.iter().map(|p| p.1).sum::<f64>() / n;
-        let along: f64 = points.iter().map(|p| (p.0 - middle).powi(2)).sum();
-        let across: f64 = points.iter().map(|p| (p.0 - middle) * (p.1 - height)).sum();
-        let slope = across / along;
-        let rest: f64 = points.iter().map(|p| (p.1 - height - slope * (p.0 - middle)).powi(2)).sum();
-        Line { middle, height, slope, error: (rest / (n - 2.0) / along).sqrt() }
-    }
 }
 
 #[cfg(test)]

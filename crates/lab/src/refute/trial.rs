@@ -8,14 +8,13 @@ use latephase_core::Data;
 use super::candidate::Candidate;
 use super::twin::Twin;
 use crate::build::build;
+use crate::claim::twin::STAYS;
 use crate::claim::{Claim, Dynamics, Facts, Kind, Verdict, View, judge_one, twin};
 use crate::findings::Columns;
 use crate::memory::drive;
 use crate::source::Lookup;
 use crate::spec::Spec;
 
-/// A violation that is smaller than this part of itself at half the step goes away with the step.
-const STAYS: f64 = 0.7;
 /// What stands for the local error of the twin's Runge–Kutta steps.
 const TWIN_RTOL: f64 = 1e-8;
 
@@ -58,6 +57,11 @@ impl Judge<'_> {
         matches!(self.claim.about().kind, Kind::FlowIdentity | Kind::FlowInequality)
     }
 
+    /// Whether it takes half the step to tell the flow that the statement is about from the run's own steps.
+    fn is_coarse(&self, ran: &Ran) -> bool {
+        self.is_flow() && !matches!(ran.facts.dynamics(), Some(Dynamics::Flow { .. }))
+    }
+
     /// Whether the claim is about runs like this one.
     ///
     /// # Errors
@@ -65,16 +69,16 @@ impl Judge<'_> {
     pub fn applies(&self, candidate: &Candidate) -> Result<(), String> {
         let spec = candidate.spec(&self.probes).map_err(|e| e.to_string())?;
         let built = build(&spec, &lookup()).map_err(|e| e.to_string())?;
-        let facts = Facts::of(&spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
-        self.claim.applies(&facts)
+        self.claim.applies(&Facts::of_built(&spec, &built))
     }
 
     /// Runs a spec; none where it cannot be built or the claim is not about it.
     fn run(&self, spec: Spec) -> Option<Ran> {
         let mut built = build(&spec, &lookup()).ok()?;
-        let facts = Facts::of(&spec, &built.run.problem, built.run.at.theta(), built.truth.as_ref());
+        let facts = Facts::of_built(&spec, &built);
         self.claim.applies(&facts).ok()?;
         let (rows, _) = drive(&mut built, &|| self.over()).ok()?;
+        let facts = facts.with_record(&rows);
         let data = std::sync::Arc::clone(&built.run.problem.train);
         Some(Ran { facts, rows, data, spec })
     }
@@ -87,9 +91,10 @@ impl Judge<'_> {
     pub fn try_out(&self, candidate: &Candidate) -> Tried {
         let Some(spec) = candidate.spec(&self.probes).ok() else { return Tried::Nothing };
         let Some(ran) = self.run(spec) else { return Tried::Nothing };
-        // A statement about the flow is told from steps with the help of half the step.
-        let is_coarse = self.is_flow() && !matches!(ran.facts.dynamics(), Some(Dynamics::Flow { .. }));
-        let half = if is_coarse { twin::of(&ran.spec).ok().and_then(|s| self.run(s)) } else { None };
+        let half = match self.is_coarse(&ran) {
+            true => twin::of(&ran.spec).ok().and_then(|s| self.run(s)),
+            false => None,
+        };
         let verdict = self.verdict(&ran.facts, &ran.rows, half.as_ref().map(|h| &h.rows));
         if self.over() {
             return Tried::Nothing;
@@ -111,18 +116,15 @@ impl Judge<'_> {
     fn confirm(&self, candidate: &Candidate, ran: &Ran, half: Option<Ran>, by: f64) -> Result<(), String> {
         if self.is_flow() {
             let no_run = || "the run at smaller steps cannot be made".to_owned();
-            let half = match half {
-                Some(half) => half,
-                None => twin::of(&ran.spec).ok().and_then(|s| self.run(s)).ok_or_else(no_run)?,
+            let finer = |ran: &Ran| twin::of(&ran.spec).ok().and_then(|s| self.run(s)).ok_or_else(no_run);
+            let half = half.map_or_else(|| finer(ran), Ok)?;
+            let quarter = finer(&half)?;
+            let verdicts = match self.is_coarse(ran) {
+                true => vec![self.verdict(&ran.facts, &half.rows, Some(&quarter.rows))],
+                false => [&half, &quarter].map(|r| self.verdict(&ran.facts, &r.rows, None)).to_vec(),
             };
-            let quarter = twin::of(&half.spec).ok().and_then(|s| self.run(s)).ok_or_else(no_run)?;
-            for rows in [&half.rows, &quarter.rows] {
-                let finer = if std::ptr::eq(rows, &half.rows) { Some(&quarter.rows) } else { None };
-                let is_coarse = !matches!(ran.facts.dynamics(), Some(Dynamics::Flow { .. }));
-                if is_coarse && finer.is_none() {
-                    continue;
-                }
-                match self.verdict(&ran.facts, rows, finer.filter(|_| is_coarse)) {
+            for verdict in verdicts {
+                match verdict {
                     Verdict::Violated { by: smaller, .. } if smaller >= STAYS * by => {}
                     Verdict::Violated { by: smaller, .. } => {
                         return Err(format!("it shrinks with the step, from {by:.1e} to {smaller:.1e}"));

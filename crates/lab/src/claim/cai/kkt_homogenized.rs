@@ -17,13 +17,9 @@ pub static CLAIM: Stated = Stated {
         item: "abstract; the homogenised form quoted",
         needs: &[("kkt_homogenized_relative", "near")],
     },
-    applies: |facts| {
-        facts.near_homogeneous()?;
-        facts.exponential_tail()?;
-        facts.follows_flow("l2")
-    },
+    applies: super::flow_setting,
     judge: |view| {
-        let residual = view.late().last().map_or(f64::NAN, |&k| view.rows.get("kkt_homogenized_relative")[k]);
+        let residual = view.at_end("kkt_homogenized_relative");
         judge::limit(view, "the homogenised residual over |theta~|", residual, 1e-2)
     },
 };

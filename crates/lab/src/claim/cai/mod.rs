@@ -10,3 +10,12 @@ super::claims! {
     modified_margin_monotone,
     rates,
 }
+
+use super::Facts;
+
+/// The ℓ2 flow on a near-homogeneous network with a loss of exponential tail.
+pub(super) fn flow_setting(facts: &Facts) -> Result<(), String> {
+    facts.near_homogeneous()?;
+    facts.exponential_tail()?;
+    facts.follows_flow("l2")
+}

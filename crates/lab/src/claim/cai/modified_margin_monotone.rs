@@ -18,11 +18,7 @@ pub static CLAIM: Stated = Stated {
         item: "the flow theorem, proved from Definition 1",
         needs: &[("modified_margin", "near")],
     },
-    applies: |facts| {
-        facts.near_homogeneous()?;
-        facts.exponential_tail()?;
-        facts.follows_flow("l2")
-    },
+    applies: super::flow_setting,
     judge: |view| {
         if !view.rows.get("strongly_separated").contains(&1.0) {
             return Verdict::undecided("never strongly separated");

@@ -22,7 +22,7 @@ pub static CLAIM: Stated = Stated {
         facts.needs_smooth()
     },
     judge: |view| {
-        let beta = view.late().last().map_or(f64::NAN, |&k| view.rows.get("beta")[k]);
+        let beta = view.at_end("beta");
         judge::limit(view, "1 - beta", 1.0 - beta, 1e-2)
     },
 };

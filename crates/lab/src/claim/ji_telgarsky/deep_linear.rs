@@ -24,8 +24,7 @@ pub static CLAIM: Stated = Stated {
         super::flow_setting(facts)
     },
     judge: |view| {
-        let at = |column: &str| view.late().last().map_or(f64::NAN, |&k| view.rows.get(column)[k]);
         let columns = ["rank_one", "layer_alignment", "norm_ratio", "product_cosine"];
-        judge::both(columns.map(|c| judge::limit(view, &format!("1 - {c}"), 1.0 - at(c), 1e-2)))
+        judge::both(columns.map(|c| judge::limit(view, &format!("1 - {c}"), 1.0 - view.at_end(c), 1e-2)))
     },
 };

@@ -3,7 +3,8 @@
 use latephase_core::cite::JI_TELGARSKY_2020;
 
 use crate::claim::judge::{self, Slack};
-use crate::claim::{About, Kind, Mark, Stated, Tail, tail};
+use crate::claim::lyu_li::nu_is_large;
+use crate::claim::{About, Kind, Mark, Stated, Tail};
 
 /// `ji-telgarsky/radial-excess`.
 pub static CLAIM: Stated = Stated {
@@ -23,17 +24,11 @@ pub static CLAIM: Stated = Stated {
         facts.exponential_tail()
     },
     judge: |view| {
-        let degree = view.facts.order().unwrap_or(f64::NAN);
-        let late = view.late();
-        let least = judge::at_looks(view, &late, |rows, k| {
-            let inverse = rows.get("smooth_margin")[k] * rows.get("rho")[k].powf(degree);
-            let bound = inverse * tail::slope(view.facts.tail, inverse);
-            Some(Slack::sized(rows.get("nu_rel")[k], bound, rows.get("q_min")[k]))
-        });
+        let least = nu_is_large(view);
         let is_exponential = view.facts.tail == Tail::Exponential;
         let most = is_exponential.then(|| {
             let entropy = (view.facts.n as f64).ln();
-            judge::at_looks(view, &late, |rows, k| {
+            judge::at_looks(view, &view.late(), |rows, k| {
                 let nu = rows.get("nu_rel")[k];
                 Some(Slack::sized(entropy, nu + rows.get("ln_loss_sum")[k], nu.max(1.0)))
             })

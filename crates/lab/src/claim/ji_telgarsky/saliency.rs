@@ -19,7 +19,7 @@ pub static CLAIM: Stated = Stated {
     },
     applies: super::flow_setting,
     judge: |view| {
-        let speed = view.late().last().map_or(f64::NAN, |&k| view.rows.get("saliency_speed")[k]);
+        let speed = view.at_end("saliency_speed");
         judge::limit(view, "the change of the saliency per unit of ln rho", speed, 1e-2)
     },
 };

@@ -29,7 +29,7 @@ pub static CLAIM: Stated = Stated {
         let gap = judge::at_looks(view, &view.late(), |rows, k| {
             Some(Slack::sized(rows.get("dual_gap")[k], 0.0, rows.get("margin")[k]))
         });
-        let spread = view.late().last().map_or(f64::NAN, |&k| view.rows.get("dual_spread")[k]);
+        let spread = view.at_end("dual_spread");
         judge::both([gap, judge::limit(view, "the spread over alive directions", spread, 1e-2)])
     },
 };

@@ -2,8 +2,7 @@
 
 use latephase_core::cite::LYU_LI_2020;
 
-use crate::claim::judge::{self, Slack};
-use crate::claim::{About, Kind, Mark, Stated, Verdict, direction};
+use crate::claim::{About, Kind, Mark, Stated, direction, judge};
 
 /// `lyu-li/mexican-hat`.
 pub static CLAIM: Stated = Stated {
@@ -20,14 +19,6 @@ pub static CLAIM: Stated = Stated {
     },
     applies: super::super::ji_telgarsky::not_definable,
     judge: |view| {
-        let rises = judge::flow(view, |rows, window| {
-            let margin = rows.get("smooth_margin");
-            Some(Slack::of(margin[window.to], margin[window.from]))
-        });
-        let turns = match direction::converges(view) {
-            Verdict::Holds { slack } => Verdict::Violated { at: view.rows.last("step"), by: slack },
-            _ => Verdict::Holds { slack: 0.0 },
-        };
-        judge::both([rises, turns])
+        judge::both([judge::never_falls(view, "smooth_margin"), direction::not_shown(view)])
     },
 };

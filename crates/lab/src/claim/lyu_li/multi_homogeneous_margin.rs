@@ -27,10 +27,7 @@ pub static CLAIM: Stated = Stated {
     },
     judge: |view| {
         let degree = view.facts.order().unwrap_or(f64::NAN);
-        let monotone = judge::flow(view, |rows, window| {
-            let margin = rows.get("smooth_margin_product");
-            Some(Slack::of(margin[window.to], margin[window.from]))
-        });
+        let monotone = judge::never_falls(view, "smooth_margin_product");
         let layers_of_degree_one = view.facts.layer_degrees.iter().all(|d| *d == 1.0)
             && view.facts.layer_degrees.len() as f64 == degree;
         let relation = layers_of_degree_one.then(|| {

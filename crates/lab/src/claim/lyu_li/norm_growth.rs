@@ -3,7 +3,7 @@
 use latephase_core::cite::LYU_LI_2020;
 
 use crate::claim::judge::{self, Slack};
-use crate::claim::{About, Kind, Mark, Stated, tail};
+use crate::claim::{About, Kind, Mark, Stated};
 
 /// `lyu-li/norm-growth`.
 pub static CLAIM: Stated = Stated {
@@ -29,13 +29,7 @@ pub static CLAIM: Stated = Stated {
         let identity = judge::at_looks(view, &judge::usable(view.rows), |rows, k| {
             Some(Slack::sized(allowed, rows.get("euler_defect")[k], 1.0))
         });
-        let bound = view.separation().map(|_| {
-            judge::at_looks(view, &view.late(), |rows, k| {
-                let inverse = rows.get("smooth_margin")[k] * rows.get("rho")[k].powf(degree);
-                let bound = inverse * tail::slope(view.facts.tail, inverse);
-                Some(Slack::sized(rows.get("nu_rel")[k], bound, rows.get("q_min")[k]))
-            })
-        });
+        let bound = view.separation().map(|_| super::nu_is_large(view));
         judge::both(std::iter::once(identity).chain(bound))
     },
 };

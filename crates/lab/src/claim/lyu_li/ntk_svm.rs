@@ -19,7 +19,7 @@ pub static CLAIM: Stated = Stated {
     },
     applies: super::flow_setting,
     judge: |view| {
-        let angle = view.late().last().map_or(f64::NAN, |&k| view.rows.get("ntk_svm_angle")[k]);
+        let angle = view.at_end("ntk_svm_angle");
         judge::limit(view, "the angle to the SVM solution", angle, 1e-2)
     },
 };

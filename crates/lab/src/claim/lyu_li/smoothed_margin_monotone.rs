@@ -2,8 +2,7 @@
 
 use latephase_core::cite::LYU_LI_2020;
 
-use crate::claim::judge::{self, Slack};
-use crate::claim::{About, Kind, Mark, Stated};
+use crate::claim::{About, Kind, Mark, Stated, judge};
 
 /// `lyu-li/smoothed-margin-monotone`.
 pub static CLAIM: Stated = Stated {
@@ -19,10 +18,5 @@ pub static CLAIM: Stated = Stated {
         needs: &[("smooth_margin", "margin")],
     },
     applies: super::flow_setting,
-    judge: |view| {
-        judge::flow(view, |rows, window| {
-            let margin = rows.get("smooth_margin");
-            Some(Slack::of(margin[window.to], margin[window.from]))
-        })
-    },
+    judge: |view| judge::never_falls(view, "smooth_margin"),
 };

@@ -25,7 +25,7 @@ pub static CLAIM: Stated = Stated {
         }
     },
     judge: |view| {
-        let off = view.late().last().map_or(f64::NAN, |&k| view.rows.get("neuron_structure")[k]);
+        let off = view.at_end("neuron_structure");
         judge::limit(view, "max ||z_r| - 1| over alive neurons", off, 1e-2)
     },
 };

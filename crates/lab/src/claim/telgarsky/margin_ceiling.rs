@@ -26,8 +26,7 @@ pub static CLAIM: Stated = Stated {
         }
     },
     judge: |view| {
-        let measured = view.rows.get("margin_global_bound").iter().copied().find(|b| b.is_finite());
-        let Some(global) = super::known_global(view.facts).ok().or(measured) else {
+        let Ok(global) = super::known_global(view.facts) else {
             return Verdict::undecided("needs the column margin_global_bound: add the probe `global`");
         };
         judge::at_looks(view, &judge::usable(view.rows), |rows, k| {

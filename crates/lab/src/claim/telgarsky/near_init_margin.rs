@@ -2,7 +2,7 @@
 
 use latephase_core::cite::TELGARSKY_2022;
 
-use crate::claim::{About, Kind, Mark, Stated, Verdict, judge};
+use crate::claim::{About, Kind, Mark, Stated};
 
 /// `telgarsky/near-init-margin`.
 pub static CLAIM: Stated = Stated {
@@ -22,12 +22,7 @@ pub static CLAIM: Stated = Stated {
         facts.two_layer().map(|_| ())
     },
     judge: |view| {
-        let Some(&k) = view.late().last() else { return Verdict::undecided(judge::NOT_SEPARATED) };
         let ntk = view.rows.get("margin_ntk_fro")[0];
-        let (ours, bound) = (view.rows.get("smooth_margin")[k], ntk * ntk / 4096.0);
-        if ours >= bound {
-            return Verdict::Holds { slack: ours / bound - 1.0 };
-        }
-        Verdict::undecided(format!("the smoothed margin is {ours:.2e}, the bound {bound:.2e}"))
+        super::reaches(view, ntk * ntk / 4096.0)
     },
 };

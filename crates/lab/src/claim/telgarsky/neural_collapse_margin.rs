@@ -2,7 +2,7 @@
 
 use latephase_core::cite::TELGARSKY_2022;
 
-use crate::claim::{About, Kind, Mark, Stated, Verdict, judge};
+use crate::claim::{About, Kind, Mark, Stated, Verdict};
 
 /// `telgarsky/neural-collapse-margin`.
 pub static CLAIM: Stated = Stated {
@@ -25,13 +25,8 @@ pub static CLAIM: Stated = Stated {
             None => Err("is about data in groups of known margin".into()),
         }
     },
-    judge: |view| {
-        let Some(&k) = view.late().last() else { return Verdict::undecided(judge::NOT_SEPARATED) };
-        let Some((margin, groups)) = view.facts.margin_nc else { return Verdict::undecided("no groups") };
-        let (ours, bound) = (view.rows.get("smooth_margin")[k], margin / (8.0 * groups));
-        if ours >= bound {
-            return Verdict::Holds { slack: ours / bound - 1.0 };
-        }
-        Verdict::undecided(format!("the smoothed margin is {ours:.2e}, the bound {bound:.2e}"))
+    judge: |view| match view.facts.margin_nc {
+        Some((margin, groups)) => super::reaches(view, margin / (8.0 * groups)),
+        None => Verdict::undecided("no groups"),
     },
 };

@@ -2,7 +2,7 @@
 
 use latephase_core::cite::TELGARSKY_2022;
 
-use crate::claim::{About, Kind, Mark, Stated, Verdict, judge};
+use crate::claim::{About, Kind, Mark, Stated, Verdict};
 
 /// `telgarsky/rotation-free-margin`.
 pub static CLAIM: Stated = Stated {
@@ -24,13 +24,8 @@ pub static CLAIM: Stated = Stated {
         }
         super::known_global(facts).map(|_| ())
     },
-    judge: |view| {
-        let Some(&k) = view.late().last() else { return Verdict::undecided(judge::NOT_SEPARATED) };
-        let Ok(global) = super::known_global(view.facts) else { return Verdict::undecided("no global margin") };
-        let (ours, bound) = (view.rows.get("smooth_margin")[k], global / 4.0);
-        if ours >= bound {
-            return Verdict::Holds { slack: ours / bound - 1.0 };
-        }
-        Verdict::undecided(format!("the smoothed margin is {ours:.3e}, the bound {bound:.3e}"))
+    judge: |view| match super::known_global(view.facts) {
+        Ok(global) => super::reaches(view, global / 4.0),
+        Err(why) => Verdict::undecided(why),
     },
 };

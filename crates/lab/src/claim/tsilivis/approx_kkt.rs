@@ -3,7 +3,7 @@
 use latephase_core::cite::TSILIVIS_2024;
 
 use crate::claim::judge::{self, Slack};
-use crate::claim::{About, Kind, Mark, Stated, Verdict};
+use crate::claim::{About, Kind, Mark, Stated};
 
 /// `tsilivis/approx-kkt`.
 pub static CLAIM: Stated = Stated {
@@ -26,8 +26,8 @@ pub static CLAIM: Stated = Stated {
     judge: |view| {
         let own = super::Own::of(view.facts);
         let delta = format!("kkt_delta_sum_{}", own.norm);
-        if view.rows.get(&delta).is_empty() {
-            return Verdict::undecided(format!("needs the column {delta}: add the probe `geometry`"));
+        if let Some(unknown) = view.lacks(&delta, "geometry") {
+            return unknown;
         }
         let count = view.facts.n as f64 / (std::f64::consts::E * own.degree);
         let fixed = judge::at_looks(view, &judge::usable(view.rows), |rows, k| {

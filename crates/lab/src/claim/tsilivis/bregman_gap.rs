@@ -3,7 +3,7 @@
 use latephase_core::cite::TSILIVIS_2024;
 
 use crate::claim::judge::{self, Slack};
-use crate::claim::{About, Kind, Mark, Stated, Verdict};
+use crate::claim::{About, Kind, Mark, Stated};
 
 /// `tsilivis/bregman-gap`.
 pub static CLAIM: Stated = Stated {
@@ -26,8 +26,8 @@ pub static CLAIM: Stated = Stated {
     judge: |view| {
         let own = super::Own::of(view.facts);
         let column = format!("kkt_bregman_{}", own.norm);
-        if view.rows.get(&column).is_empty() {
-            return Verdict::undecided(format!("needs the column {column}: add the probe `geometry`"));
+        if let Some(unknown) = view.lacks(&column, "geometry") {
+            return unknown;
         }
         let equality = own.is_euclidean.then(|| {
             judge::at_looks(view, &judge::usable(view.rows), |rows, k| {

@@ -3,7 +3,7 @@
 use latephase_core::cite::TSILIVIS_2024;
 
 use crate::claim::judge::{self, Slack};
-use crate::claim::{About, Kind, Mark, Stated, Verdict};
+use crate::claim::{About, Kind, Mark, Stated};
 
 /// `tsilivis/flow-identities`.
 pub static CLAIM: Stated = Stated {
@@ -28,8 +28,8 @@ pub static CLAIM: Stated = Stated {
             true => ("work".to_owned(), "work_error".to_owned()),
             false => (format!("work_{}", own.norm), format!("work_error_{}", own.norm)),
         };
-        if view.rows.get(&work).is_empty() {
-            return Verdict::undecided(format!("needs the column {work}: add the probe `theory`"));
+        if let Some(unknown) = view.lacks(&work, "theory") {
+            return unknown;
         }
         judge::flow_always(view, |rows, window| {
             let gained = -window.gain(rows, "ln_loss_sum");

@@ -16,7 +16,7 @@ super::claims! {
     window_alignment,
 }
 
-use super::judge::{self, Slack};
+use super::judge;
 use super::{Facts, Verdict, View, kkt_residual};
 use crate::findings::Columns;
 
@@ -55,13 +55,7 @@ impl Own {
 /// The smooth margin of the own norm never falls after separation.
 pub(super) fn own_margin_rises(view: &View<'_>) -> Verdict {
     let own = Own::of(view.facts);
-    if view.rows.get(&own.smooth).is_empty() {
-        return Verdict::undecided(format!("needs the column {}: add the probe `margin`", own.smooth));
-    }
-    judge::flow(view, |rows, window| {
-        let margin = rows.get(&own.smooth);
-        Some(Slack::of(margin[window.to], margin[window.from]))
-    })
+    view.lacks(&own.smooth, "margin").unwrap_or_else(|| judge::never_falls(view, &own.smooth))
 }
 
 /// Whether the defects of the fitted multipliers are small in the own norm; in ℓ2, the residual of the best ones.
@@ -71,11 +65,7 @@ pub(super) fn stationarity(view: &View<'_>, names: &[&str]) -> Verdict {
     if own.is_euclidean {
         return judge::limit(view, "epsilon/|theta~| of the best multipliers", kkt_residual(view), TOLERANCE);
     }
-    let last = view.late().last().copied();
-    let at = |name: &str| {
-        let column = format!("{name}_{}", own.norm);
-        last.and_then(|k| view.rows.get(&column).get(k).copied()).unwrap_or(f64::NAN)
-    };
+    let at = |name: &str| view.at_end(&format!("{name}_{}", own.norm));
     judge::both(names.iter().map(|name| judge::limit(view, name, at(name), TOLERANCE)))
 }
 

@@ -25,8 +25,8 @@ pub static CLAIM: Stated = Stated {
     judge: |view| {
         let own = super::Own::of(view.facts);
         let Some(start) = view.separation() else { return Verdict::undecided(judge::NOT_SEPARATED) };
-        if view.rows.get(&own.alignment).is_empty() {
-            return Verdict::undecided(format!("needs the column {}: add the probe `geometry`", own.alignment));
+        if let Some(unknown) = view.lacks(&own.alignment, "geometry") {
+            return unknown;
         }
         let degree = own.degree;
         let first = view.rows.get(&own.smooth)[start];

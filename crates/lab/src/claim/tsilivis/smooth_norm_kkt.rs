@@ -28,8 +28,8 @@ pub static CLAIM: Stated = Stated {
         let Ok(p) = super::exponent(view.facts) else { return Verdict::undecided("not an l_p norm") };
         let gap = format!("kkt_bregman_{}", own.norm);
         let epsilon = if own.is_euclidean { "kkt_epsilon".to_owned() } else { format!("kkt_epsilon_{}", own.norm) };
-        if view.rows.get(&gap).is_empty() {
-            return Verdict::undecided(format!("needs the column {gap}: add the probe `geometry`"));
+        if let Some(unknown) = view.lacks(&gap, "geometry") {
+            return unknown;
         }
         judge::at_looks(view, &judge::usable(view.rows), |rows, k| {
             let distance = rows.get(&epsilon).get(k).copied()?;

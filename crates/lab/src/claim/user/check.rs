@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::look::{From, Where};
 use crate::findings::Columns;
+use crate::line::Line;
 
 /// A run shows that a limit is another one where ln(1/𝓛) is at least this at the end, has grown by a factor over at least so
 /// many looks, and the distance is still this part of what it was.
@@ -319,16 +320,12 @@ impl Slope {
         let scaled = |v: f64| if self.log { v.abs().ln() } else { v };
         let points = looks.iter().map(|&k| (scaled(x[k]), scaled(y[k])));
         let points: Vec<(f64, f64)> = points.filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
-        let n = points.len() as f64;
-        let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
-        let (mx, my) = (mean(|p| p.0), mean(|p| p.1));
-        let across: f64 = points.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum();
-        let along: f64 = points.iter().map(|p| (p.0 - mx) * (p.0 - mx)).sum();
+        let slope = Line::of(&points).slope;
         let last = looks.last().copied().unwrap_or(0);
-        if points.len() < 4 || !(along > 0.0) {
+        if points.len() < 4 || slope.is_nan() {
             return Judged::Undecided { why: "a slope needs four looks or more".into() };
         }
-        worst(within(across / along, self.at_least, self.at_most, last), self.tolerance)
+        worst(within(slope, self.at_least, self.at_most, last), self.tolerance)
     }
 }
 

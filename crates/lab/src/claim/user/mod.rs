@@ -28,6 +28,7 @@ pub use check::{Bound, Check, Direction, Judged, Limit, Monotone, Order, Slope, 
 pub use look::{From, Where};
 pub use when::{Names, Parts, PhaseParts, When};
 
+use super::twin::STAYS;
 use super::{About, Claim, Dynamics, Facts, Kind, Mark, Verdict, View};
 use crate::error::Error;
 use crate::spec::{Complaint, Origin, choices, line_column};
@@ -141,9 +142,6 @@ fn shown(columns: &[String]) -> Vec<&String> {
     let rare = ["_l3", "_nuclear", "_spectral", "_frobenius_max"];
     columns.iter().filter(|c| rare.iter().all(|end| !c.ends_with(end))).collect()
 }
-
-/// A violation at half the step that is smaller than this part of itself goes away with the step.
-const STAYS: f64 = 0.7;
 
 impl Claim for UserClaim {
     fn about(&self) -> About<'_> {
