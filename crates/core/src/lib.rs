@@ -23,6 +23,7 @@
 //! | [`robust`] | how far an input must move to be called something else: an attack and a bound |
 //! | [`ntk`], [`exact`] | the tangent kernel, layer by layer; exact maximal margins with certificates |
 //! | [`kkt`] | whether a direction is a KKT point, kinks included, and whether it is a maximum |
+//! | [`limit`] | the KKT point that a direction is heading for, and its certificate |
 //! | [`quadratic`] | the two small quadratic programmes behind the bundle and the KKT certificates |
 //! | [`catalogue!`], [`catalogue::Entry`] | the lists from which parsing, help and law tests come |
 //!
@@ -75,6 +76,7 @@ pub mod descent;
 pub mod exact;
 pub mod kkt;
 pub mod lanczos;
+pub mod limit;
 pub mod loss;
 pub mod matrix;
 pub mod model;

@@ -241,7 +241,7 @@ impl<'a> Point<'a> {
 }
 
 /// The margin constraints of the training set at θ; their weights are not known and 0.
-fn constraints(problem: &Problem, theta: &[f64]) -> Result<Vec<Constraint>, Breakdown> {
+pub(crate) fn constraints(problem: &Problem, theta: &[f64]) -> Result<Vec<Constraint>, Breakdown> {
     let k = problem.model.outputs();
     let outputs = problem.outputs(theta, problem.train.rows())?;
     let (mut list, none) = (Vec::new(), vec![0.0; k]);
@@ -249,6 +249,11 @@ fn constraints(problem: &Problem, theta: &[f64]) -> Result<Vec<Constraint>, Brea
         problem.loss.constraints(i, label, &outputs[i * k..(i + 1) * k], &none, &mut list);
     }
     Ok(list)
+}
+
+/// q_min at θ; NaN where a margin is.
+pub(crate) fn least_margin(problem: &Problem, theta: &[f64]) -> Result<f64, Breakdown> {
+    Ok(least(&constraints(problem, theta)?))
 }
 
 /// The least value; NaN where one of them is.

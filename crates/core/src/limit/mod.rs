@@ -1,0 +1,484 @@
+//! The KKT point that a direction is heading for, without following the flow there.
+//!
+//! For a homogeneous network the late phase raises the normalised margin, and ends at KKT points of min ½‖θ‖² subject to
+//! q_i(θ) ≥ 1. The flow gets there in the clock ln ρ. The short cut takes proximal steps on the problem itself: with θ scaled
+//! to q_min = 1 it solves
+//!
+//! > min ½‖x‖² + ½w‖x − θ‖² subject to q̂_i(x) ≥ 1 for all i,
+//!
+//! where q̂_i is a model of q_i around θ, and takes x, scaled to q_min = 1 again, when ½‖θ‖² falls by a fair part of what the
+//! model promises; otherwise w grows. What makes it end at kinks is that the model keeps them:
+//!
+//! - For two-layer networks with a piecewise linear activation a pre-activation is linear in θ, so that the model has σ itself
+//!   wherever σ costs margin (∂q/∂σ times the jump of σ′ below 0): there q̂_i is concave, the programme convex, and a kink
+//!   that attracts is met with a slope between the two one-sided ones. Where σ gains margin, a kink that repels, the model
+//!   has the tangent of the side that θ is on: a lower bound, and a choice of side.
+//! - For other networks the model is the tangent at θ, and at kinks of the activation the tangents met nearby, as in a bundle
+//!   (see [`crate::algorithm::Bundle`]), but constraint by constraint: no temperature.
+//!
+//! The programme is solved by cutting planes: a cut of a concave q̂_i is linear, ⟨g_k, x⟩ ≥ b_k, and the dual of the
+//! programme over the cuts at hand is a non-negative least-squares problem over their Gram matrix ([`Nnls`]), whose size is
+//! the number of support vectors and kinks, not of parameters. At its end θ − Σ λ_k g_k = (1 + w)(θ − x): the length of the
+//! step is the KKT residual.
+//!
+//! w ≥ 1 because the exchange between the layers of a neuron has curvature −1 in Σ λ_i ∇²q_i at a KKT point: with w = 0 the
+//! steps would swap the layers' norms for ever, with w = 1 one step balances them.
+//!
+//! # References
+//! Prox-linear steps: Drusvyatskiy & Lewis 2018; cutting planes with a proximal term: Lemaréchal 1975, Kiwiel 1985.
+
+mod pieces;
+mod tangents;
+mod two_layer;
+
+use std::ops::ControlFlow;
+
+use crate::kkt::{Judgement, Multipliers, Point, Reach, least_margin};
+use crate::numeric::{dot, norm, scale};
+use crate::quadratic::{Gram, Nnls};
+use crate::{Breakdown, Degree, Problem};
+
+use pieces::Pieces;
+use tangents::Tangents;
+use two_layer::TwoLayer;
+
+/// Part of the promised fall that makes a step.
+const SERIOUS: f64 = 0.1;
+/// Factors of w after a step that fell short, and after a good one.
+const GROW: f64 = 4.0;
+const SHRINK: f64 = 0.5;
+/// Rounds in which cuts join, for one step.
+const CUTTING: usize = 300;
+/// Cuts that have had no weight for this many programmes leave.
+const IDLE: u32 = 4;
+/// Steps without a smaller residual after which f64 has no more to give.
+const PATIENCE: usize = 40;
+/// Relative falls below this are rounding: steps are taken on trust.
+const ROUNDING: f64 = 1e-13;
+/// Neurons and layers shorter than this times ‖θ‖ are what is left of dead ones.
+const SILENT: f64 = 1e-10;
+
+/// How to look for the KKT point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShortCut {
+    /// The residual ‖θ − Σ λ_i h_i‖/‖θ‖ to end at.
+    pub tolerance: f64,
+    /// Most steps.
+    pub steps: usize,
+    /// Longest step as a part of ‖θ‖: smaller ones stay closer to the way of the flow.
+    pub kappa: f64,
+    /// The least proximal weight w.
+    pub weight: f64,
+}
+
+impl Default for ShortCut {
+    /// To 1e-10, in 2,000 steps of at most a tenth.
+    fn default() -> Self {
+        ShortCut { tolerance: 1e-10, steps: 2000, kappa: 0.1, weight: 1.0 }
+    }
+}
+
+/// What one who watches is told after every step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Look {
+    /// Steps tried.
+    pub step: usize,
+    /// (1 + w)‖θ − x‖/‖θ‖, the residual in the model's multipliers.
+    pub residual: f64,
+    /// q_min/‖θ‖^L.
+    pub margin: f64,
+    /// Cuts with weight.
+    pub cuts: usize,
+    /// w.
+    pub weight: f64,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The residual is below the tolerance.
+    Converged,
+    /// The residual no longer falls: f64 has no more to give, or kinks are in the way that the model does not know.
+    Stalled,
+    /// Out of steps.
+    Steps,
+    /// The one who watched wanted it to end.
+    Stopped,
+}
+
+impl Ending {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ending::Converged => "converged",
+            Ending::Stalled => "stalled",
+            Ending::Steps => "out-of-steps",
+            Ending::Stopped => "stopped",
+        }
+    }
+}
+
+/// Where the short cut led.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// θ scaled to q_min = 1.
+    pub theta: Vec<f64>,
+    /// How it ended.
+    pub ending: Ending,
+    /// Steps tried.
+    pub steps: usize,
+    /// The last residual, by the model's multipliers.
+    pub residual: f64,
+    /// q_min/‖θ‖^L at the start.
+    pub margin_before: f64,
+    /// And at the end.
+    pub margin: f64,
+    /// Angle between the directions at the start and at the end, in radians.
+    pub angle: f64,
+    /// Whether Newton's method had the last word.
+    pub is_polished: bool,
+}
+
+/// A KKT point's certificate, computed at θ from the network itself.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// ‖θ‖ with q_min = 1.
+    pub size: f64,
+    /// The best multipliers with the best Clarke subgradients.
+    pub fit: Multipliers,
+    /// Constraints with weight.
+    pub support: Vec<crate::loss::Constraint>,
+    /// Their multipliers.
+    pub lambda: Vec<f64>,
+    /// Pre-activations at 0 of constraints with weight.
+    pub kinks: usize,
+    /// Maximum or saddle, where it has been asked for.
+    pub judgement: Option<Judgement>,
+}
+
+impl Certificate {
+    /// The certificate at θ: pre-activations of at most `kink`·‖v‖‖x‖ count as 0. None where the data are not separated, where
+    /// the model has no degree, and at kinks of networks of more than two layers.
+    ///
+    /// # Errors
+    /// Only models that run foreign code fail.
+    pub fn at(
+        problem: &Problem,
+        theta: &[f64],
+        kink: f64,
+        judge: bool,
+    ) -> Result<Option<Certificate>, Breakdown> {
+        let reach = Reach { within: 1e-3, most: 1024, kink };
+        let Some(point) = Point::at(problem, theta, reach)? else { return Ok(None) };
+        let Some(fit) = point.clarke() else { return Ok(None) };
+        let largest = fit.lambda.iter().fold(0.0f64, |m, l| m.max(*l));
+        let weighs = |k: usize| fit.lambda[k] > 1e-9 * largest;
+        let support: Vec<usize> = (0..fit.lambda.len()).filter(|k| weighs(*k)).collect();
+        let kinks = point.edges().iter().filter(|e| weighs(e.constraint)).count();
+        let judgement = if judge { Some(point.judge()?) } else { None };
+        Ok(Some(Certificate {
+            size: norm(point.theta()),
+            support: support.iter().map(|k| point.constraints()[*k]).collect(),
+            lambda: support.iter().map(|k| fit.lambda[*k]).collect(),
+            fit,
+            kinks,
+            judgement,
+        }))
+    }
+
+    /// ε/‖θ‖.
+    pub fn relative(&self) -> f64 {
+        self.fit.epsilon / self.size
+    }
+
+    /// How fast the direction turns per unit of ln ρ at temperature zero, where all margins with weight are equal: the
+    /// minimum-norm element has the angle φ with θ that sin φ = ε/‖θ‖ gives, and tan φ is the ratio of its parts.
+    pub fn speed(&self) -> f64 {
+        let sine = self.relative().min(1.0);
+        sine / (1.0 - sine * sine).sqrt()
+    }
+}
+
+/// Goes to the KKT point that θ is heading for. None where the model is not exactly homogeneous (take its
+/// [homogenization](crate::model::Model::homogenized)), and where θ does not separate the data. `watch` may end it after any step; what has been reached is returned.
+///
+/// # Errors
+/// Only models that run foreign code fail.
+///
+/// # Examples
+/// One neuron that two examples share: from nearby to the maximum ½·¼.
+/// ```
+/// use std::ops::ControlFlow;
+/// use std::sync::Arc;
+/// use latephase_core::limit::{Certificate, ShortCut, short_cut};
+/// use latephase_core::loss::Logistic;
+/// use latephase_core::model::{Architecture, Mlp};
+/// use latephase_core::{Data, Problem};
+/// let side = (15.0f64 / 16.0).sqrt();
+/// let data = Data::new(vec![side, 0.25, -side, 0.25], vec![0, 0], vec!["+".into(), "-".into()], vec![2])?;
+/// let model = Mlp { widths: vec![1], ..Mlp::default() }.assemble(&[2], 1)?;
+/// let problem = Problem::new(model, Box::new(Logistic::default()), Arc::new(data), None);
+/// let found = short_cut(&problem, &[0.1, 3.0, 1.0], &ShortCut::default(), &mut |_| ControlFlow::Continue(()))?.unwrap();
+/// assert!((found.margin - 0.125).abs() < 1e-12);
+/// let certificate = Certificate::at(&problem, &found.theta, 1e-6, true)?.unwrap();
+/// assert!(certificate.fit.epsilon < 1e-9 && certificate.fit.delta < 1e-9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn short_cut(
+    problem: &Problem,
+    theta: &[f64],
+    how: &ShortCut,
+    watch: &mut dyn FnMut(&Look) -> ControlFlow<()>,
+) -> Result<Option<Found>, Breakdown> {
+    let &Degree::Exact { degree } = problem.model.degree() else { return Ok(None) };
+    let q_min = least_margin(problem, theta)?;
+    if !(q_min > 0.0 && q_min.is_finite() && degree > 0.0) {
+        return Ok(None);
+    }
+    let mut start = theta.to_vec();
+    scale(q_min.powf(-1.0 / degree), &mut start);
+    let mut climb = Climb::new(problem, degree, start.clone(), how)?;
+    let ending = climb.run(how, watch)?;
+    let (steps, residual) = (climb.steps, climb.residual);
+    let mut found = climb.theta;
+    let mut is_polished = false;
+    if let Some(better) = polished(problem, &found, residual)? {
+        (found, is_polished) = (better, true);
+    }
+    silence(problem, &mut found);
+    let cosine = (dot(&found, &start) / (norm(&found) * norm(&start))).clamp(-1.0, 1.0);
+    // Small angles from the chord: the cosine loses half their digits.
+    let chord = crate::numeric::scaled_distance(1.0 / norm(&found), &found, 1.0 / norm(&start), &start);
+    let angle = if cosine > 0.5 { 2.0 * (0.5 * chord).min(1.0).asin() } else { cosine.acos() };
+    Ok(Some(Found {
+        ending,
+        steps,
+        residual,
+        margin_before: norm(&start).powf(-degree),
+        margin: least_margin(problem, &found)? / norm(&found).powf(degree),
+        angle,
+        is_polished,
+        theta: found,
+    }))
+}
+
+/// The point by Newton's method, where it takes it and is as good: no further away than the residual explains, with no
+/// smaller a margin.
+fn polished(problem: &Problem, theta: &[f64], residual: f64) -> Result<Option<Vec<f64>>, Breakdown> {
+    if !(residual < 1e-2) {
+        return Ok(None);
+    }
+    let reach = Reach {
+        kink: (100.0 * residual).clamp(1e-9, 1e-3),
+        within: (100.0 * residual).clamp(1e-9, 0.03),
+        ..Reach::default()
+    };
+    let Some(near) = Point::at(problem, theta, reach)? else { return Ok(None) };
+    let Some(point) = near.polish()? else { return Ok(None) };
+    let is_near = point.distance(theta) <= 100.0 * residual.max(1e-9);
+    let is_high = point.margin() >= near.margin() * (1.0 - 1e-12 - residual * residual);
+    Ok((is_near && is_high).then(|| point.theta().to_vec()))
+}
+
+/// Puts neurons out that are only rounding.
+fn silence(problem: &Problem, theta: &mut [f64]) {
+    let Some(two) = problem.model.neurons() else { return };
+    let size = norm(theta);
+    for r in 0..two.width {
+        if two.size(theta, r) <= SILENT * size {
+            two.places(r).for_each(|p| theta[p] = 0.0);
+        }
+    }
+}
+
+/// The ascent with what it remembers from step to step.
+struct Climb<'a> {
+    degree: f64,
+    pieces: Box<dyn Pieces + 'a>,
+    theta: Vec<f64>,
+    /// λ of the cuts that `pieces` holds, and for how many programmes each has had none.
+    lambda: Vec<f64>,
+    idle: Vec<u32>,
+    solver: Nnls,
+    gram: Vec<f64>,
+    stride: usize,
+    weight: f64,
+    steps: usize,
+    residual: f64,
+}
+
+impl<'a> Climb<'a> {
+    fn new(
+        problem: &'a Problem,
+        degree: f64,
+        theta: Vec<f64>,
+        how: &ShortCut,
+    ) -> Result<Climb<'a>, Breakdown> {
+        let pieces: Box<dyn Pieces + 'a> = match problem.model.neurons() {
+            Some(two) => Box::new(TwoLayer::new(problem, two)),
+            None => Box::new(Tangents::new(problem, degree)),
+        };
+        Ok(Climb {
+            degree,
+            pieces,
+            theta,
+            lambda: Vec::new(),
+            idle: Vec::new(),
+            solver: Nnls::new(),
+            gram: Vec::new(),
+            stride: 0,
+            weight: how.weight,
+            steps: 0,
+            residual: f64::INFINITY,
+        })
+    }
+
+    fn run(
+        &mut self,
+        how: &ShortCut,
+        watch: &mut dyn FnMut(&Look) -> ControlFlow<()>,
+    ) -> Result<Ending, Breakdown> {
+        let (mut best, mut since) = (f64::INFINITY, 0);
+        self.centre()?;
+        while self.steps < how.steps {
+            self.steps += 1;
+            let size = norm(&self.theta);
+            let x = self.solve(size)?;
+            let moved = crate::numeric::distance(&x, &self.theta);
+            if moved > how.kappa * size {
+                self.weight = (self.weight + 1.0) * moved / (how.kappa * size) - 1.0 + 0.1;
+                continue;
+            }
+            self.residual = (1.0 + self.weight) * moved / size;
+            let look = Look {
+                step: self.steps,
+                residual: self.residual,
+                margin: size.powf(-self.degree),
+                cuts: self.lambda.iter().filter(|l| **l > 0.0).count(),
+                weight: self.weight,
+            };
+            let wants_end = watch(&look).is_break();
+            let is_done = self.residual <= how.tolerance;
+            let promised = 0.5 * (size * size - dot(&x, &x));
+            let least = self.pieces.least(&x)?;
+            let mut to = x;
+            let is_separating = least > 0.0 && least.is_finite();
+            if is_separating {
+                scale(least.powf(-1.0 / self.degree), &mut to);
+            }
+            let fall = 0.5 * (size * size - dot(&to, &to));
+            let by_trust = promised.abs() <= ROUNDING * size * size && is_separating;
+            if by_trust || (is_separating && fall >= SERIOUS * promised && fall > 0.0) {
+                if fall >= 0.7 * promised && !by_trust {
+                    self.weight = (SHRINK * self.weight).max(how.weight);
+                }
+                self.theta = to;
+                self.centre()?;
+            } else {
+                // A piece that the model does not know may be the reason: then the next programme knows it.
+                if !self.pieces.learn(&to)? || fall < -promised {
+                    self.weight = GROW * (self.weight + 0.1);
+                }
+            }
+            if is_done {
+                return Ok(Ending::Converged);
+            }
+            if wants_end {
+                return Ok(Ending::Stopped);
+            }
+            since += 1;
+            if self.residual < 0.9 * best {
+                (best, since) = (self.residual, 0);
+            }
+            if by_trust && since > PATIENCE {
+                return Ok(Ending::Stalled);
+            }
+            if self.weight > 1e14 {
+                return Ok(Ending::Stalled);
+            }
+        }
+        Ok(Ending::Steps)
+    }
+
+    /// Moves the model to θ, with the cuts that carry weight.
+    fn centre(&mut self) -> Result<(), Breakdown> {
+        self.drop_idle(0);
+        self.pieces.centre(&self.theta)?;
+        self.stride = 0;
+        self.gram.clear();
+        Ok(())
+    }
+
+    /// Cuts without weight for more than `most` programmes leave.
+    fn drop_idle(&mut self, most: u32) {
+        let keep: Vec<bool> = self.idle.iter().map(|idle| *idle <= most).collect();
+        if keep.iter().all(|k| *k) {
+            return;
+        }
+        self.pieces.retain(&keep);
+        let mut k = keep.iter();
+        self.lambda.retain(|_| k.next().copied().unwrap_or(true));
+        let mut k = keep.iter();
+        self.idle.retain(|_| k.next().copied().unwrap_or(true));
+        self.stride = 0;
+        self.gram.clear();
+    }
+
+    /// The inner products of all cuts; those that are there stay.
+    fn grow_gram(&mut self) {
+        let (k, stride) = (self.pieces.cuts(), self.stride);
+        let known = if stride == 0 { 0 } else { self.gram.len() / stride };
+        if k > stride {
+            let wider = (2 * k).max(64);
+            let mut gram = vec![0.0; known * wider];
+            for i in 0..known {
+                gram[i * wider..i * wider + known]
+                    .copy_from_slice(&self.gram[i * stride..i * stride + known]);
+            }
+            (self.gram, self.stride) = (gram, wider);
+        }
+        let stride = self.stride;
+        self.gram.resize(k * stride, 0.0);
+        for i in known..k {
+            for j in 0..=i {
+                let inner = self.pieces.inner(i, j);
+                self.gram[i * stride + j] = inner;
+                self.gram[j * stride + i] = inner;
+            }
+        }
+    }
+
+    /// The proximal point of the model.
+    fn solve(&mut self, size: f64) -> Result<Vec<f64>, Breakdown> {
+        let w = self.weight;
+        let mut x = self.theta.clone();
+        let mut slack = f64::INFINITY;
+        for round in 0..CUTTING {
+            let moved = crate::numeric::distance(&x, &self.theta) / size;
+            // The first cuts are those at θ itself.
+            let allowed = if round == 0 { 0.3 } else { (0.01 * moved * moved).clamp(1e-14, 1e-3) };
+            let (joined, least) = self.pieces.cut(&x, 1.0 - allowed, round == 0)?;
+            let k = self.pieces.cuts();
+            self.lambda.resize(k, 0.0);
+            self.idle.resize(k, 0);
+            if round > 0 && (joined == 0 || (1.0 - least >= slack && 1.0 - least < 1e-13)) {
+                break;
+            }
+            slack = 1.0 - least;
+            self.grow_gram();
+            let b: Vec<f64> =
+                (0..k).map(|i| (1.0 + w) * self.pieces.right(i) - w * self.pieces.along(i)).collect();
+            let fit = self.solver.solve(Gram::new(&self.gram, k, self.stride), &b, &self.lambda);
+            self.lambda.copy_from_slice(fit.lambda);
+            self.pieces.combine(&self.lambda, &mut x);
+            x.iter_mut().zip(&self.theta).for_each(|(x, t)| *x = (w * t + *x) / (1.0 + w));
+            for (idle, l) in self.idle.iter_mut().zip(&self.lambda) {
+                *idle = if *l > 0.0 { 0 } else { *idle + 1 };
+            }
+            if k > 400 {
+                self.drop_idle(IDLE);
+            }
+        }
+        Ok(x)
+    }
+}

@@ -1,0 +1,43 @@
+//! Models of the margins around a point, as cuts.
+
+use crate::Breakdown;
+
+/// Concave models q̂_i of the margins around a centre, and the cuts of them that a programme has met: ⟨g_k, x⟩ ≥ b_k.
+pub(super) trait Pieces {
+    /// Moves the centre; the cuts at hand become those of the new model that are made the same way.
+    fn centre(&mut self, theta: &[f64]) -> Result<(), Breakdown>;
+
+    /// The least margin of the network itself.
+    fn least(&self, theta: &[f64]) -> Result<f64, Breakdown>;
+
+    /// Adds a cut at x for every constraint whose model there is below `level`; with `at_centre` x is the centre, and a model
+    /// value below 2 − `level` is enough. Returns how many joined, and the least value.
+    fn cut(&mut self, x: &[f64], level: f64, at_centre: bool) -> Result<(usize, f64), Breakdown>;
+
+    /// A step to x fell short: adds what the network is at x to the model, where that is possible; whether it was.
+    fn learn(&mut self, x: &[f64]) -> Result<bool, Breakdown>;
+
+    /// Number of cuts.
+    fn cuts(&self) -> usize;
+
+    /// Keeps some of the cuts.
+    fn retain(&mut self, keep: &[bool]);
+
+    /// ⟨g_i, g_j⟩.
+    fn inner(&self, i: usize, j: usize) -> f64;
+
+    /// b_k.
+    fn right(&self, k: usize) -> f64;
+
+    /// ⟨g_k, centre⟩.
+    fn along(&self, k: usize) -> f64;
+
+    /// Σ λ_k g_k.
+    fn combine(&self, lambda: &[f64], to: &mut [f64]);
+}
+
+/// Drops what is not kept.
+pub(super) fn keep<T>(list: &mut Vec<T>, keep: &[bool]) {
+    let mut flags = keep.iter();
+    list.retain(|_| flags.next().copied().unwrap_or(true));
+}

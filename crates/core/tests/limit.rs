@@ -1,0 +1,147 @@
+//! The short cut to KKT points: closed forms, certificates by finite differences, and what scaling may not change.
+
+mod common;
+
+use std::ops::ControlFlow;
+
+use common::{assert_close, data, four_points, normals, problem};
+use latephase_core::Problem;
+use latephase_core::kkt::Verdict;
+use latephase_core::limit::{Certificate, Ending, Found, ShortCut, short_cut};
+use latephase_core::numeric::{axpy, distance, dot, norm};
+
+fn go(problem: &Problem, theta: &[f64]) -> Found {
+    short_cut(problem, theta, &ShortCut::default(), &mut |_| ControlFlow::Continue(())).unwrap().unwrap()
+}
+
+fn certified(problem: &Problem, theta: &[f64]) -> Certificate {
+    Certificate::at(problem, theta, 1e-6, true).unwrap().unwrap()
+}
+
+fn mlp(activation: &str, width: usize, x: &[f64], labels: &[u32]) -> Problem {
+    let dim = x.len() / labels.len();
+    let text = format!("kind = 'mlp'\nwidths = [{width}]\nactivation = '{activation}'");
+    problem(common::model(&text, dim, 1), "kind = 'exponential'", data(x, labels, dim, 2))
+}
+
+/// θ of the neurons (v, a).
+fn network(neurons: &[([f64; 2], f64)]) -> Vec<f64> {
+    let inner = neurons.iter().flat_map(|(v, _)| *v);
+    inner.chain(neurons.iter().map(|(_, a)| *a)).collect()
+}
+
+#[test]
+fn a_linear_model_goes_to_the_largest_margin() {
+    let problem = problem(common::model("kind = 'linear'", 2, 1), "kind = 'logistic'", four_points());
+    let found = go(&problem, &[1.0, 0.1]);
+    assert_close(found.margin, 1.5 * 2f64.sqrt(), 1e-12, "margin");
+    assert_close(found.angle, std::f64::consts::FRAC_PI_4 - 0.1f64.atan(), 1e-9, "angle");
+    let certificate = certified(&problem, &found.theta);
+    assert!(certificate.fit.epsilon < 1e-9 && certificate.fit.delta < 1e-9);
+    assert_eq!(certificate.judgement.unwrap().verdict, Verdict::GlobalMaximum);
+}
+
+#[test]
+fn two_neurons_each_find_their_example() {
+    // (±√15/4, ¼), both positive: the margin of a neuron for each is ¼.
+    let side = 15f64.sqrt() / 4.0;
+    let problem = mlp("relu", 2, &[side, 0.25, -side, 0.25], &[0, 0]);
+    let found = go(&problem, &network(&[([1.0, 0.5], 0.8), ([-0.9, 0.6], 1.1)]));
+    assert_close(found.margin, 0.25, 1e-12, "margin");
+    assert_eq!(certified(&problem, &found.theta).judgement.unwrap().verdict, Verdict::GlobalMaximum);
+    // One neuron, which both have to share.
+    let shared = mlp("relu", 1, &[side, 0.25, -side, 0.25], &[0, 0]);
+    let found = go(&shared, &network(&[([0.02, 1.0], 0.5)]));
+    assert_close(found.margin, 0.125, 1e-12, "margin");
+    assert_eq!(certified(&shared, &found.theta).judgement.unwrap().verdict, Verdict::StrictMaximum);
+}
+
+#[test]
+fn kinks_that_attract_are_found_with_slopes_between() {
+    // (1, 0) negative and (1, 2)/√5 positive: each neuron ends across the other's example.
+    let root = 5f64.sqrt();
+    let problem = mlp("relu", 2, &[1.0, 0.0, 1.0 / root, 2.0 / root], &[1, 0]);
+    let exact = network(&[([0.0, 1.0], 1.0), ([2.0 / root, -1.0 / root], -1.0)]);
+    for seed in 0..10 {
+        let mut theta = exact.clone();
+        axpy(0.2, &normals(seed, "limit.near", 6), &mut theta);
+        let found = go(&problem, &theta);
+        assert_close(found.margin, 0.5 / root, 1e-10, "margin");
+        let certificate = certified(&problem, &found.theta);
+        assert!(certificate.relative() < 1e-9, "{seed}: {:e}", certificate.relative());
+        assert_eq!(certificate.kinks, 2);
+        certificate.fit.slopes.iter().for_each(|s| assert_close(*s, 1.0 / root, 1e-6, "slope"));
+    }
+}
+
+#[test]
+fn scaling_theta_changes_nothing() {
+    let (x, theta) = (normals(3, "limit.x", 24), normals(4, "limit.theta", 20));
+    let labels: Vec<u32> = x.chunks(3).map(|x| u32::from(x[0] - 0.7 * x[1].abs() < 0.0)).collect();
+    let problem = mlp("relu-power", 5, &x, &labels);
+    // To a θ that separates, by the flow of another start: scale by 2, which is exact.
+    let mut start = theta.clone();
+    let mut flow = common::algorithm("kind = 'bundle'\nkappa = 0.01").build();
+    flow.begin(&problem, 0).unwrap();
+    let mut at = latephase_core::Iterate::new(start);
+    for _ in 0..400 {
+        flow.step(&problem, &mut at).unwrap();
+    }
+    start = at.theta().to_vec();
+    let twice: Vec<f64> = start.iter().map(|t| 2.0 * t).collect();
+    let (a, b) = (go(&problem, &start), go(&problem, &twice));
+    assert!(distance(&a.theta, &b.theta) <= 1e-9 * norm(&a.theta));
+    assert_close(a.margin, b.margin, 1e-12, "margin");
+    assert_eq!(a.ending, Ending::Converged);
+    // The certificate by central differences of the outputs: Σ λ ∇q = θ, q = 1 on the support.
+    let certificate = certified(&problem, &a.theta);
+    let mut rest = a.theta.clone();
+    for (c, l) in certificate.support.iter().zip(&certificate.lambda) {
+        let sign = if problem.train.labels()[c.example] == 0 { 1.0 } else { -1.0 };
+        let q = |theta: &[f64]| {
+            let row = problem.train.rows().slice(c.example, c.example + 1);
+            sign * problem.outputs(theta, row).unwrap()[0]
+        };
+        assert_close(q(&a.theta), 1.0, 1e-9, "a margin of the support");
+        for p in 0..rest.len() {
+            let h = 1e-5;
+            let side = |s: f64| {
+                let mut moved = a.theta.clone();
+                moved[p] += s * h;
+                q(&moved)
+            };
+            rest[p] -= l * (side(1.0) - side(-1.0)) / (2.0 * h);
+        }
+    }
+    assert!(norm(&rest) < 1e-8 * norm(&a.theta), "{:e}", norm(&rest));
+    assert!(certificate.fit.epsilon < 1e-9 && certificate.fit.delta < 1e-9);
+    // Euler: Σ λ L = ‖θ‖².
+    let total: f64 = certificate.lambda.iter().sum();
+    assert_close(3.0 * total, dot(&a.theta, &a.theta), 1e-9, "the sum of the multipliers");
+}
+
+#[test]
+fn one_who_watches_may_end_it_and_keeps_what_there_is() {
+    let side = 15f64.sqrt() / 4.0;
+    let problem = mlp("relu", 2, &[side, 0.25, -side, 0.25], &[0, 0]);
+    let start = network(&[([1.0, 0.5], 0.8), ([-0.9, 0.6], 1.1)]);
+    let how = ShortCut { kappa: 1e-3, ..ShortCut::default() };
+    let mut looks = 0;
+    let found = short_cut(&problem, &start, &how, &mut |_| {
+        looks += 1;
+        if looks == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let found = found.unwrap().unwrap();
+    assert_eq!((found.ending, looks), (Ending::Stopped, 3));
+    assert!(found.margin > found.margin_before);
+}
+
+#[test]
+fn what_has_no_direction_to_speak_of_is_refused() {
+    let problem = mlp("relu", 2, &[1.0, 0.0, 0.0, 1.0], &[0, 0]);
+    let against = network(&[([1.0, 1.0], -1.0), ([1.0, 1.0], -1.0)]);
+    let watch = &mut |_: &latephase_core::limit::Look| ControlFlow::Continue(());
+    assert!(short_cut(&problem, &against, &ShortCut::default(), watch).unwrap().is_none());
+    let curved = mlp("gelu", 2, &[1.0, 0.0, 0.0, 1.0], &[0, 0]);
+    assert!(short_cut(&curved, &[1.0; 6], &ShortCut::default(), watch).unwrap().is_none());
+}
