@@ -91,6 +91,16 @@ Columns are interpolated linearly in ln(-ln L) between the looks on either side 
         #[arg(long)]
         json: bool,
     },
+    /// Write runs in the format of another tool: TensorBoard, MLflow, numpy, pandas, Lightning.
+    #[command(after_help = "Examples:
+  latephase export runs/quickstart-1a2b3c4d --to tensorboard
+  latephase export runs/a runs/b --to npz --out both.npz
+  latephase export runs/quickstart-sweep-5e6f7a8b --to csv
+  latephase export runs/a --to mlflow --python venv/bin/python
+
+`latephase list exports` says what each format is. A directory of runs stands for all runs in it. TensorBoard's logarithmic
+axis ends at about 0.1: the tag log10_loss is the loss in decades. MLflow's store is written by MLflow itself.")]
+    Export(Export),
     /// Write a commented spec to start from.
     #[command(after_help = "Examples:
   latephase init spec.toml
@@ -295,6 +305,26 @@ pub struct Exact {
     pub json: bool,
 }
 
+/// `export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Run directories, or directories of runs such as a sweep's.
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// The format.
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    pub to: &'static str,
+    /// The file or directory [default: one in the current directory, named by the format].
+    #[arg(long, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+    /// Replace files that are there; log a run to MLflow again that is in the store.
+    #[arg(long)]
+    pub force: bool,
+    /// The Python that has MLflow [default: python3].
+    #[arg(long, value_name = "FILE")]
+    pub python: Option<PathBuf>,
+}
+
 /// `refute`.
 #[derive(Debug, Args)]
 pub struct Refute {
@@ -352,6 +382,10 @@ pub struct Recipe {
 
 /// Most seconds that a duration is made of: a century, far below where `Duration` overflows.
 const LONGEST: f64 = 3.2e9;
+
+fn format(text: &str) -> Result<&'static str, String> {
+    latephase_lab::export::find(text).map(|format| format.name()).map_err(|e| e.to_string())
+}
 
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

@@ -48,6 +48,8 @@ pub enum Kind {
     Claims,
     /// Optima that margins are held against.
     References,
+    /// Formats of other tools that runs are written in.
+    Exports,
 }
 
 /// An entry: its name, what it is, and what to write in a spec.
@@ -140,6 +142,7 @@ fn lines(kind: Kind) -> Vec<Line> {
         Kind::Recipes => recipes(),
         Kind::Claims => claims(),
         Kind::References => references(),
+        Kind::Exports => exports(),
     }
 }
 
@@ -151,6 +154,16 @@ fn references() -> Vec<Line> {
         example: format!("latephase exact SPEC --only {}", r.name()),
     };
     latephase_lab::optima::LIST.iter().map(line).collect()
+}
+
+/// A format is asked for by its name.
+fn exports() -> Vec<Line> {
+    let line = |f: &&'static dyn latephase_lab::export::Format| Line {
+        name: f.name(),
+        about: f.about().into(),
+        example: format!("latephase export RUN --to {}", f.name()),
+    };
+    latephase_lab::export::LIST.iter().map(line).collect()
 }
 
 /// A claim is checked on a run, by its id.
@@ -217,7 +230,7 @@ mod tests {
     fn every_example_is_a_line_of_toml() {
         for &kind in Kind::value_variants()
             .iter()
-            .filter(|k| ![Kind::Recipes, Kind::Claims, Kind::References].contains(k))
+            .filter(|k| ![Kind::Recipes, Kind::Claims, Kind::References, Kind::Exports].contains(k))
         {
             for line in lines(kind) {
                 assert!(toml::from_str::<toml::Table>(&line.example).is_ok(), "{}", line.example);

@@ -9,6 +9,7 @@ mod compare;
 mod degree;
 mod exact;
 mod exit;
+mod export;
 mod init;
 mod input;
 mod list;
@@ -47,6 +48,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::List { kind, names } => list::list(kind, names),
         Command::Report { runs, out } => report::report(&runs, out.as_deref()),
         Command::Compare { a, b, json } => compare::compare(&a, &b, json),
+        Command::Export(args) => export::export(&args),
         Command::Init { file } => init::init(file.as_deref()),
         Command::Cite { what } => cite::cite(&what),
         Command::CheckSpec { spec, overrides } => check_spec::check_spec(&spec, &overrides),

@@ -15,6 +15,7 @@ pub mod compare;
 pub mod embedded;
 pub mod error;
 pub mod expect;
+pub mod export;
 pub mod findings;
 mod line;
 pub mod measure;
@@ -39,6 +40,7 @@ pub mod summary;
 pub mod sweep;
 pub mod sweep_axes;
 pub mod sweep_seeds;
+pub mod yaml;
 
 pub use error::Error;
 pub use spec::Spec;

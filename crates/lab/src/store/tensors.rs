@@ -86,6 +86,36 @@ pub fn read_state(bytes: &[u8]) -> Result<(State, String), Complaint> {
     Ok((state, meta))
 }
 
+/// A named array of numbers with its shape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// `0.weight`, as PyTorch calls it.
+    pub name: String,
+    /// Its dimensions, the last turning fastest.
+    pub shape: Vec<usize>,
+    /// The numbers.
+    pub values: Vec<f64>,
+}
+
+/// Reads every F64 tensor of a file with its shape, in the order of their names.
+///
+/// # Errors
+/// When the bytes are no safetensors file, or hold another type of numbers.
+pub fn read_blocks(bytes: &[u8]) -> Result<Vec<Block>, Complaint> {
+    let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    let block = |(name, view): (&str, TensorView<'_>)| match view.dtype() {
+        Dtype::F64 => {
+            let words = view.data().chunks_exact(8).map(|w| <[u8; 8]>::try_from(w).unwrap_or_default());
+            let (name, shape) = (name.to_owned(), view.shape().to_vec());
+            Ok(Block { name, shape, values: words.map(f64::from_le_bytes).collect() })
+        }
+        other => Err(format!("array `{name}` is of type {other:?}; expected F64")),
+    };
+    let mut blocks = tensors.iter().map(block).collect::<Result<Vec<Block>, _>>()?;
+    blocks.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(blocks)
+}
+
 /// Reads every F64 tensor of a file that was trained, one after the other in the order of their names: θ without its
 /// layout.
 ///
