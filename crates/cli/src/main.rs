@@ -11,7 +11,6 @@ mod exact;
 mod exit;
 mod export;
 mod init;
-mod input;
 mod list;
 mod output;
 mod progress;
@@ -23,13 +22,13 @@ mod run;
 mod signals;
 mod summary;
 mod sweep;
-mod timeleft;
 
 use std::process::ExitCode;
 
 use args::{Cli, Command};
 use clap::Parser;
 use exit::{Exit, Failure};
+use latephase_lab::input;
 
 fn main() -> ExitCode {
     match dispatch(Cli::parse().command) {

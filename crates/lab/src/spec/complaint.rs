@@ -55,6 +55,11 @@ fn nearest<'a, S: AsRef<str>>(given: &str, allowed: &'a [S]) -> Option<&'a str> 
 }
 
 impl Complaint {
+    /// Its dotted path for people.
+    pub fn key(&self) -> String {
+        shown(&self.path)
+    }
+
     /// Reads the message about the setting at `path`; the message may carry an inner path as `@path@message`.
     pub fn of(path: &str, message: &str) -> Self {
         let joined = at_path(path, message);

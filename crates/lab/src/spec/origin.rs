@@ -51,7 +51,7 @@ impl Origin {
 
     pub(crate) fn complain(&self, complaint: Complaint) -> Error {
         let path = segments(&complaint.path);
-        Error::spec(self.locate(&path, complaint.point), complaint)
+        Error::spec_key(self.locate(&path, complaint.point), complaint.key(), complaint)
     }
 
     /// The place of a path: `spec.toml:7:10`, or the override that set it.

@@ -1,13 +1,12 @@
-//! What a SPEC|RECIPE argument means.
+//! What names a spec: a file, or a recipe for its base spec.
 
 use std::path::Path;
 
-use latephase_lab::recipe::{Size, find};
-use latephase_lab::{Error, Spec};
+use crate::error::Error;
+use crate::recipe::{Size, find};
+use crate::spec::Spec;
 
-use crate::exit::Failure;
-
-/// The text of a spec and what its runs are called when it has no name of its own.
+/// The text of a spec, and what its runs are called when it has no name of its own.
 pub struct Input {
     /// Without overrides.
     pub text: String,
@@ -21,10 +20,17 @@ pub struct Input {
 ///
 /// # Errors
 /// When there is neither; names the nearest recipe.
-pub fn text(what: &str) -> Result<Input, Failure> {
+///
+/// # Examples
+/// ```
+/// let input = latephase_lab::input::text("steepest-linear")?;
+/// assert_eq!((input.file.as_str(), input.name.as_str()), ("recipe steepest-linear", "steepest-linear"));
+/// # Ok::<(), latephase_lab::Error>(())
+/// ```
+pub fn text(what: &str) -> Result<Input, Error> {
     let path = Path::new(what);
     if path.is_dir() {
-        return Err(Failure::wrong(format!(
+        return Err(Error::usage(format!(
             "{what} is a directory; `latephase resume {what}` goes on with a run, and this command needs a spec file \
              or a recipe's name"
         )));
@@ -43,13 +49,13 @@ pub fn text(what: &str) -> Result<Input, Failure> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn read(what: &str, overrides: &[String]) -> Result<(Spec, String), Failure> {
+pub fn read(what: &str, overrides: &[String]) -> Result<(Spec, String), Error> {
     let input = text(what)?;
     Ok((Spec::parse(&input.text, &input.file, overrides)?, input.name))
 }
 
 /// A name that is safe in a path.
-fn plain(name: &str) -> String {
+pub fn plain(name: &str) -> String {
     let keep = |c: char| if c.is_alphanumeric() || "-_.+=,".contains(c) { c } else { '-' };
     let text: String = name.chars().map(keep).take(60).collect();
     let text = text.trim_start_matches('.').to_owned();
