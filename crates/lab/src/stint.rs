@@ -159,17 +159,24 @@ pub fn begin(spec: &Spec, dir: &Path, options: Options<'_>) -> Result<Finished, 
 /// # Errors
 /// When the directory holds no resumable run, or cannot be written; when a data file is not the one it began with.
 pub fn resume(dir: &Path, options: Options<'_>) -> Result<Finished, Error> {
-    let spec = read_spec(dir)?;
-    let mut built = ready(&spec, &options.lookup)?;
+    resume_as(&read_spec(dir)?, dir, options)
+}
+
+/// The same, given the directory's own spec with the code and the arrays that no file holds.
+///
+/// # Errors
+/// As [`resume`].
+pub fn resume_as(spec: &Spec, dir: &Path, options: Options<'_>) -> Result<Finished, Error> {
+    let mut built = ready(spec, &options.lookup)?;
     same_files(dir, &built)?;
     if !Store::has_checkpoints(dir)? {
-        let text = resolved_text(&spec, &built)?;
+        let text = resolved_text(spec, &built)?;
         let store = Store::create(dir, &text, &built.columns)?;
-        return drive(&spec, built, store, options, true);
+        return drive(spec, built, store, options, true);
     }
     let (store, state) = Store::reopen(dir)?;
     built.run.load(&state).map_err(|e| Error::usage(format!("{}: {e}", dir.display())))?;
-    drive(&spec, built, store, options, false)
+    drive(spec, built, store, options, false)
 }
 
 /// The run of a spec. A data file that cannot be read is wrong before the run, not a failure during it.

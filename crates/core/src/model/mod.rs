@@ -12,6 +12,7 @@ pub mod calculus;
 pub mod cnn;
 pub mod deep_linear;
 pub mod diagonal;
+pub mod foreign;
 pub mod frozen;
 pub mod init;
 pub mod layer;
@@ -29,6 +30,7 @@ use calculus::{Line, Part};
 pub use cnn::Cnn;
 pub use deep_linear::DeepLinear;
 pub use diagonal::Diagonal;
+pub use foreign::Foreign;
 pub use frozen::Frozen;
 pub use init::Init;
 pub use linear::Linear;
@@ -312,5 +314,6 @@ crate::catalogue! {
         "rotation-free" => RotationFree,
         "network" => Layers,
         "mexican-hat" => MexicanHat,
+        "foreign" => Foreign,
     }
 }

@@ -6,6 +6,7 @@
 mod stock;
 mod tell;
 
+use latephase_core::model::AnyModel;
 use latephase_core::numeric::norm;
 use latephase_core::probe::{AnyProbe, Context, Probe, Row, Snapshot, Support};
 use latephase_core::robust::{Bounds, Margins};
@@ -27,7 +28,7 @@ const BAND: (f64, usize) = (1.0, 256);
 /// What was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Audit {
-    /// The file of weights, as given, with its SHA-256.
+    /// The file of weights, as given; the name of a foreign model.
     pub weights: String,
     /// SHA-256 of it.
     pub sha256: String,
@@ -102,7 +103,7 @@ impl Audit {
     }
 }
 
-/// Looks at the start of a spec whose model starts from a file.
+/// Looks at the start of a spec whose model starts from a file, or is foreign.
 ///
 /// # Errors
 /// Weights, model and data that do not fit, and files that cannot be read.
@@ -111,6 +112,10 @@ pub fn audit(spec: &Spec, lookup: &Lookup) -> Result<Audit, Error> {
     let problem = &run.problem;
     let weights = spec.model.build().init().path.clone().unwrap_or_default();
     let sha256 = files.iter().find(|f| f.path == weights).map(|f| f.sha256.clone()).unwrap_or_default();
+    let (weights, sha256) = match &spec.model {
+        AnyModel::Foreign(own) => (own.name.clone(), own.sha256.clone()),
+        _ => (weights, sha256),
+    };
     let mut at = Iterate::new(run.at.theta().to_vec());
     let theta = run.at.theta().to_vec();
     let broken = |b: latephase_core::Breakdown| Error::content(format!("{weights}: {b}"));

@@ -38,6 +38,7 @@ pub fn sections(audit: &Audit) -> Vec<(&'static str, Vec<(String, String)>)> {
         line("ln(1/L) of the sum", plain(-audit.get("ln_loss_sum"))),
         line("ln of the norm of theta", get("ln_rho")),
         line("beta, cosine of theta and the force", get("beta")),
+        line("defect of Euler's identity, by the degree", get("euler_defect")),
     ];
     let margins = vec![
         line("least margin q_min", get("q_min")),

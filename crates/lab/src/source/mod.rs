@@ -11,6 +11,7 @@
 //! assert_eq!(loaded.train.classes, ["even", "odd"]);
 //! ```
 
+mod arrays;
 mod choose;
 mod classes;
 mod csv;
@@ -41,6 +42,7 @@ use latephase_core::{Data, Invalid};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use arrays::Arrays;
 pub use choose::Order;
 pub use classes::Classes;
 pub use csv::Csv;
@@ -203,6 +205,7 @@ sources! {
     "orthogonal" => Orthogonal,
     "groups" => Groups,
     "points" => Points,
+    "arrays" => Arrays,
 }
 
 impl Source {
