@@ -1,9 +1,10 @@
 //! TensorBoard event files.
 //!
-//! A file is a sequence of TFRecords, each an `Event` in protocol buffers. Every column is a tag; its values are tensors of type
-//! DT_DOUBLE for the scalars plugin, because the simple scalar of TensorBoard is an f32. Its logarithmic axis is linear below
-//! about 0.1, so the decades of a loss are read off the tag `log10_loss`. The spec is there twice: as the hyper-parameters of the
-//! HParams page, and as text.
+//! A file is a sequence of TFRecords, each an `Event` in protocol buffers. Every column is there twice: by its own name as the f32
+//! that TensorBoard draws, and as `double/NAME` in all digits, a tensor of type DT_DOUBLE, for whoever reads the file. One tag
+//! for both would do if TensorBoard's default loader did not leave out a scalar of doubles without a word.
+//! Its logarithmic axis is linear below about 0.1, so the decades of a loss are read off the tag `log10_loss`. The spec is there
+//! as the hyper-parameters of the HParams page, and as text.
 //!
 //! `wall_time` is seconds from the begin of the run: an export reads no clock.
 
@@ -21,7 +22,8 @@ pub(super) struct TensorBoard;
 
 /// The name of the file; TensorBoard takes what holds `tfevents`.
 const FILE: &str = "events.out.tfevents.0.latephase";
-/// `DataType.DT_DOUBLE` and `DT_STRING`.
+/// `DataType.DT_FLOAT`, `DT_DOUBLE`, `DT_STRING`.
+const FLOAT: i32 = 1;
 const DOUBLE: i32 = 2;
 const STRING: i32 = 7;
 /// `DataClass.DATA_CLASS_SCALAR`, `DATA_CLASS_TENSOR`.
@@ -36,7 +38,7 @@ impl Format for TensorBoard {
     }
 
     fn about(&self) -> &'static str {
-        "event files with tensors of doubles; the tag log10_loss is the loss axis in decades"
+        "event files; log10_loss is the loss axis in decades, double/NAME a column in all digits"
     }
 
     fn opened(&self, out: &str) -> String {
@@ -64,15 +66,29 @@ fn events(run: &Record) -> Vec<u8> {
     let mut described = HashSet::new();
     for row in 0..run.rows() {
         let columns = run.columns.0.iter().filter(|(name, values)| name != "step" && !values[row].is_nan());
-        let value = |(name, values): &(String, Vec<f64>)| Value {
-            tag: name.clone(),
-            metadata: described.insert(name.clone()).then(|| Metadata::of("scalars", SCALAR, Vec::new())),
-            tensor: Some(Tensor { dtype: DOUBLE, double_val: vec![values[row]], ..Tensor::default() }),
-        };
+        let values = columns.flat_map(|(name, values)| {
+            let x = values[row];
+            let exact = format!("double/{name}");
+            let mut describe = |tag: &str, plugin, class| {
+                described.insert(tag.to_owned()).then(|| Metadata::of(plugin, class, Vec::new()))
+            };
+            [
+                Value {
+                    metadata: describe(name, "scalars", SCALAR),
+                    tensor: Some(Tensor { dtype: FLOAT, float_val: vec![x as f32], ..Tensor::default() }),
+                    tag: name.clone(),
+                },
+                Value {
+                    metadata: describe(&exact, "latephase", TENSOR),
+                    tensor: Some(Tensor { dtype: DOUBLE, double_val: vec![x], ..Tensor::default() }),
+                    tag: exact,
+                },
+            ]
+        });
         let event = Event {
             wall_time: seconds[row],
             step: run.step(row) as i64,
-            summary: Some(Summary { value: columns.map(value).collect() }),
+            summary: Some(Summary { value: values.collect() }),
             ..Event::default()
         };
         frame(&event.encode_to_vec(), &mut bytes);
@@ -116,7 +132,7 @@ fn about(run: &Record) -> Vec<Value> {
 fn hparams_value(tag: &str, content: Hparams) -> Value {
     // The plugin reads the metadata alone; the tensor has to be there.
     let metadata = Metadata::of("hparams", 0, content.encode_to_vec());
-    let tensor = Tensor { dtype: 1, float_val: vec![0.0], ..Tensor::default() };
+    let tensor = Tensor { dtype: FLOAT, float_val: vec![0.0], ..Tensor::default() };
     Value { tag: tag.into(), metadata: Some(metadata), tensor: Some(tensor) }
 }
 

@@ -187,11 +187,12 @@ fn events_are_framed_and_hold_every_column_as_doubles() -> Outcome {
         assert_eq!(event.step as f64, runs[0].step(row));
         let values = &event.summary.as_ref().ok_or("a summary")?.value;
         let known = runs[0].columns.0.iter().filter(|(name, v)| name != "step" && !v[row].is_nan());
-        assert_eq!(values.len(), known.clone().count());
-        for (value, (name, column)) in values.iter().zip(known) {
-            let tensor = value.tensor.as_ref().ok_or("a tensor")?;
-            assert_eq!((&value.tag, tensor.dtype, tensor.double_val.len()), (name, 2, 1));
-            assert!(same(tensor.double_val[0], column[row]));
+        assert_eq!(values.len(), 2 * known.clone().count());
+        for (pair, (name, column)) in values.chunks(2).zip(known) {
+            let [drawn, exact] = [0, 1].map(|k| pair[k].tensor.clone().unwrap_or_default());
+            assert_eq!((&pair[0].tag, drawn.dtype, drawn.float_val), (name, 1, vec![column[row] as f32]));
+            assert_eq!((&pair[1].tag, exact.dtype), (&format!("double/{name}"), 2));
+            assert!(exact.double_val.len() == 1 && same(exact.double_val[0], column[row]));
         }
     }
     Ok(())
