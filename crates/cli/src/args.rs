@@ -32,17 +32,37 @@ pub enum Command {
   latephase run quickstart --out here
   latephase run spec.toml seed=2 algorithm.pace.eta=0.01
   latephase run spec.toml --sweep seed=0..8 algorithm.norm=l1,l2,linf
+  latephase run spec.toml -m 'seed=range(0,8)' algorithm.norm=l1,l2,linf --dry-run
+  latephase run spec.toml --sweep seed=0..64 --out big --shard 2/8
 
 Overrides name a key by its path; ranges are half-open; array values stand in brackets.
-A directory that holds this very run, finished, is shown and not run again.")]
+A directory that holds this very run, finished, is shown and not run again.
+
+Axes of a sweep: a,b,c  choice(a,b,c)  0..8  range(0,8)  range(0,8,2). With -m every override of several values is one.
+Shards count from 1 and may run at once, on one machine or many that share the directory:
+  parallel latephase run spec.toml --sweep seed=0..64 --out big --quiet --shard {}/8 ::: 1 2 3 4 5 6 7 8
+  latephase merge big")]
     Run(Run),
-    /// Go on with an interrupted or killed run.
+    /// Go on with an interrupted or killed run, or with a sweep.
     #[command(after_help = "Examples:
   latephase resume runs/quickstart-1a2b3c4d
   latephase resume runs/quickstart-1a2b3c4d --threads 8 --max-seconds 3600
 
 The bytes are those of a run that was never interrupted.")]
     Resume(Resume),
+    /// Merge the tables, bands and the page of a sweep whose shards have run.
+    #[command(after_help = "Examples:
+  latephase merge runs/spec-sweep-1a2b3c4d
+  latephase merge big --json
+
+It runs nothing: `latephase resume DIR` does what is left of a sweep.")]
+    Merge {
+        /// The directory of the sweep.
+        dir: PathBuf,
+        /// One JSON object instead of the table.
+        #[arg(long)]
+        json: bool,
+    },
     /// List what a spec can name.
     #[command(after_help = "Examples:
   latephase list
@@ -213,6 +233,18 @@ pub struct Run {
     /// Run every combination of these values.
     #[arg(long, num_args = 1.., value_name = "KEY=VALUES")]
     pub sweep: Vec<String>,
+    /// Sweep over every override that has several values, as Hydra does.
+    #[arg(short = 'm', long)]
+    pub multirun: bool,
+    /// Print what would be run, and run nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Run the I-th of N parts of a sweep; `latephase merge DIR` puts them together.
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<(usize, usize)>,
+    /// Hydra's directories: multirun/DATE/TIME/N or outputs/DATE/TIME, with .hydra/*.yaml in each run's.
+    #[arg(long)]
+    pub hydra: bool,
     /// The directory [default: runs/NAME-HASH].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -383,6 +415,18 @@ pub struct Recipe {
 /// Most seconds that a duration is made of: a century, far below where `Duration` overflows.
 const LONGEST: f64 = 3.2e9;
 
+/// Most parts that a sweep is run in.
+const SHARDS: usize = 100_000;
+
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match parts {
+        Some((i, n)) if (1..=n).contains(&i) && n <= SHARDS => Ok((i, n)),
+        Some((0, n)) => Err(format!("shards count from 1: 1/{n} is the first")),
+        _ => Err(format!("`{text}` is no part of a whole; write 2/8 for the second of eight")),
+    }
+}
+
 fn format(text: &str) -> Result<&'static str, String> {
     latephase_lab::export::find(text).map(|format| format.name()).map_err(|e| e.to_string())
 }
@@ -411,6 +455,14 @@ mod tests {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             let examples = help.lines().filter(|l| l.starts_with("  latephase ")).count();
             assert!(examples >= 2, "{} shows {examples}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn shards_count_from_one() {
+        assert_eq!(shard("2/8"), Ok((2, 8)));
+        for wrong in ["0/8", "9/8", "2", "a/b", "1/0", "1/200000"] {
+            assert!(shard(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -44,6 +44,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Resume(args) => resume::resume(&args),
+        Command::Merge { dir, json } => sweep::merge(&dir, json),
         Command::List { kind, names } => list::list(kind, names),
         Command::Report { runs, out } => report::report(&runs, out.as_deref()),
         Command::Compare { a, b, json } => compare::compare(&a, &b, json),

@@ -4,12 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use latephase_lab::build::default_directory;
+use latephase_lab::hydra;
 use latephase_lab::source::Lookup;
 use latephase_lab::stint::{Options, Standing, begin, standing};
 use latephase_lab::{Error, Spec};
 
 use crate::args;
 use crate::exit::{Exit, Failure};
+use crate::output::say;
 use crate::progress::Watch;
 use crate::{input, signals, summary};
 
@@ -18,14 +20,28 @@ use crate::{input, signals, summary};
 /// # Errors
 /// What is wrong with the spec or the directory, or failed during the run.
 pub fn run(args: &args::Run) -> Result<Exit, Failure> {
-    if !args.sweep.is_empty() {
+    if args.multirun || !args.sweep.is_empty() {
         return crate::sweep::sweep(args);
+    }
+    if args.shard.is_some() {
+        return Err(Failure::wrong("--shard is a part of a sweep; give its axes with --sweep or -m"));
     }
     let (spec, name) = input::read(&args.spec, &args.overrides)?;
     let dir = match &args.out {
         Some(dir) => dir.clone(),
+        None if args.hydra => Path::new("outputs").join(now()),
         None => default_directory(&spec, &name)?,
     };
+    if args.dry_run {
+        let is_there = match standing(&dir, &spec)? {
+            Standing::Free => "not begun",
+            Standing::Finished => "finished before",
+            Standing::Unfinished => "unfinished",
+            Standing::Foreign(_) => "in the way of another",
+        };
+        say(&format!("1 run in {}, {is_there}", dir.display()))?;
+        return Ok(Exit::Done);
+    }
     match standing(&dir, &spec)? {
         Standing::Free => {}
         _ if args.force => {
@@ -51,10 +67,18 @@ pub fn run(args: &args::Run) -> Result<Exit, Failure> {
             )));
         }
     }
+    if args.hydra {
+        hydra::describe(&dir, &spec, &args.overrides, "0", "RUN")?;
+    }
     if !args.stint.quiet {
         eprintln!("running in {}", dir.display());
     }
     watched(&spec, &args.stint, |options| begin(&spec, &dir, options))
+}
+
+/// `DATE/TIME` of this machine, as Hydra names directories.
+pub fn now() -> PathBuf {
+    chrono::Local::now().format("%Y-%m-%d/%H-%M-%S").to_string().into()
 }
 
 /// Runs or resumes under the eyes of a watcher, and prints the summary.

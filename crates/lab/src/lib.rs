@@ -17,6 +17,7 @@ pub mod error;
 pub mod expect;
 pub mod export;
 pub mod findings;
+pub mod hydra;
 pub mod input;
 mod line;
 pub mod measure;

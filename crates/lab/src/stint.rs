@@ -14,6 +14,7 @@ use crate::build::{Built, build};
 use crate::claim::Facts;
 use crate::error::Error;
 use crate::findings::{self, Columns};
+use crate::hydra;
 use crate::optima::{Setting, answers, record};
 use crate::outcome::Outcome;
 use crate::page;
@@ -106,7 +107,7 @@ pub fn standing(dir: &Path, spec: &Spec) -> Result<Standing, Error> {
 }
 
 /// Whether a directory is absent, or holds nothing but what a run killed in its first moments leaves: empty
-/// directories, and a spec that was not yet renamed into place.
+/// directories, a spec that was not yet renamed into place, and `.hydra`.
 fn is_free(dir: &Path) -> Result<bool, Error> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -119,7 +120,8 @@ fn is_free(dir: &Path) -> Result<bool, Error> {
             Some("checkpoints" | "snapshots") => {
                 fs::read_dir(&path).is_ok_and(|mut inside| inside.next().is_none())
             }
-            Some("spec.partial") => true,
+            // The layout of Hydra puts its settings there before a run begins.
+            Some("spec.partial" | hydra::FOLDER) => true,
             _ => false,
         };
         if !is_left {

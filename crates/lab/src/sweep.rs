@@ -13,16 +13,19 @@ use std::time::Instant;
 use crate::build::sha256_hex;
 use crate::error::Error;
 use crate::findings::Columns;
+use crate::hydra;
 use crate::report::Added;
 use crate::source::Lookup;
 use crate::spec::Spec;
 use crate::stint::{Options, Progress, Standing, begin, read_manifest, resume, standing};
-use crate::store::{number, write_whole};
+use crate::store::{number, write_shared, write_whole};
 use crate::sweep_axes::points;
 use crate::sweep_seeds;
 
 /// The first line of `sweep.toml`.
 const MARK: &str = "# A sweep: each run has its own spec.toml in its directory.\n";
+/// What a sweep was asked for: spec, overrides and axes, from which it can be planned again.
+const ASKED: &str = "plan.toml";
 /// Bytes of a label in the name of a directory; with the hash it stays far from the 255 of file systems.
 const LABEL: usize = 80;
 
@@ -33,6 +36,27 @@ pub struct Plan {
     pub dir: PathBuf,
     /// The runs, the last axis turning fastest.
     pub members: Vec<Member>,
+    /// What it was asked for.
+    pub asked: Asked,
+    /// What `sweep.toml` says of all runs, where `members` are a part of them.
+    whole: Option<String>,
+}
+
+/// What a sweep was asked for; `plan.toml` keeps it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// What the spec was called.
+    pub name: String,
+    /// Its text, before the overrides.
+    pub spec: String,
+    /// Changes to it that all runs share.
+    pub overrides: Vec<String>,
+    /// `key.path=a,b,c`.
+    pub axes: Vec<String>,
+    /// Whether the runs are numbered as Hydra numbers them.
+    #[serde(default)]
+    pub hydra: bool,
 }
 
 /// One run of a sweep.
@@ -46,6 +70,8 @@ pub struct Member {
     pub dir: PathBuf,
     /// What it shares with the runs of other seeds; none where no axis is `seed`.
     pub group: Option<String>,
+    /// What was changed in the spec for it: what all runs share, then its point.
+    pub overrides: Vec<String>,
 }
 
 impl Plan {
@@ -67,7 +93,7 @@ impl Plan {
             let label = plain(&point.label);
             spec.name = Some(label.clone());
             let dir = PathBuf::from(format!("{}-{}", label.replace(' ', ","), spec.hash8()?));
-            members.push(Member { label: point.label, spec, dir, group: point.group });
+            members.push(Member { label: point.label, spec, dir, group: point.group, overrides: all });
         }
         let mut taken = HashSet::new();
         if let Some(twice) = members.iter().find(|m| !taken.insert(m.dir.clone())) {
@@ -78,11 +104,70 @@ impl Plan {
             None => Path::new("runs").join(format!("{name}-sweep-{}", hash8(&members))),
         };
         members.iter_mut().for_each(|m| m.dir = dir.join(&m.dir));
-        Ok(Plan { dir, members })
+        let (name, spec) = (name.to_owned(), text.to_owned());
+        let asked = Asked { name, spec, overrides: overrides.to_vec(), axes: axes.to_vec(), hydra: false };
+        Ok(Plan { dir, members, asked, whole: None })
+    }
+
+    /// The plan of the sweep that stands in a directory.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn read(dir: &Path) -> Result<Plan, Error> {
+        let path = dir.join(ASKED);
+        let text = fs::read_to_string(&path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Error::usage(format!(
+                "{} is not the directory of a sweep: it holds no {ASKED}",
+                dir.display()
+            )),
+            _ => Error::io(&path, "read", e),
+        })?;
+        let broken = |e: toml::de::Error| Error::content(format!("{}: {}", path.display(), e.message()));
+        let asked: Asked = toml::from_str(&text).map_err(broken)?;
+        let file = path.display().to_string();
+        let base = (asked.spec.as_str(), file.as_str(), asked.name.as_str());
+        let plan = Plan::new(base, &asked.overrides, &asked.axes, Some(dir))?;
+        Ok(if asked.hydra { plan.in_hydra_layout() } else { plan })
+    }
+
+    /// The same runs in directories `0`, `1`, … with Hydra's settings beside each.
+    pub fn in_hydra_layout(mut self) -> Plan {
+        let dir = &self.dir;
+        self.members.iter_mut().enumerate().for_each(|(k, m)| m.dir = dir.join(k.to_string()));
+        self.asked.hydra = true;
+        self
+    }
+
+    /// The `shard`-th of `of` parts, counted from 1: every `of`-th run, so that parts of a sweep whose later runs take longer
+    /// take as long as each other. The parts have no run in common, and may run at once in several processes.
+    ///
+    /// # Panics
+    /// When `shard` is not one of 1 to `of`.
+    pub fn part(mut self, shard: usize, of: usize) -> Plan {
+        assert!((1..=of).contains(&shard), "shard {shard} of {of}");
+        self.whole = Some(self.text());
+        let all = std::mem::take(&mut self.members).into_iter().enumerate();
+        self.members = all.filter(|(k, _)| k % of == shard - 1).map(|(_, m)| m).collect();
+        self
+    }
+
+    /// Makes the directory, with what the sweep is and was asked for. Several processes may do so at once.
+    fn begin(&self) -> Result<(), Error> {
+        fs::create_dir_all(&self.dir).map_err(|e| Error::io(&self.dir, "make the directory", e))?;
+        write_shared(&self.dir.join("sweep.toml"), self.text().as_bytes())?;
+        let asked = toml::to_string(&self.asked).map_err(|e| Error::usage(format!("{ASKED}: {e}")))?;
+        write_shared(&self.dir.join(ASKED), asked.as_bytes())?;
+        if !self.asked.hydra {
+            return Ok(());
+        }
+        write_shared(&self.dir.join("multirun.yaml"), hydra::multirun(&self.asked)?.as_bytes())
     }
 
     /// What `sweep.toml` says.
     fn text(&self) -> String {
+        if let Some(whole) = &self.whole {
+            return whole.clone();
+        }
         let mut text = MARK.to_owned();
         for member in &self.members {
             let dir = member.dir.file_name().unwrap_or_default().to_string_lossy();
@@ -96,12 +181,14 @@ impl Plan {
     /// # Errors
     /// When it cannot be read.
     pub fn in_the_way(&self) -> Result<Option<&'static str>, Error> {
-        let mut entries = match fs::read_dir(&self.dir) {
+        let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(Error::io(&self.dir, "list", e)),
         };
-        if entries.next().is_none() {
+        // Another part of this sweep may be writing its first file right now.
+        let is_begun = |e: fs::DirEntry| !e.file_name().to_string_lossy().contains(".partial");
+        if !entries.flatten().any(is_begun) {
             return Ok(None);
         }
         Ok(match fs::read_to_string(self.dir.join("sweep.toml")) {
@@ -182,8 +269,7 @@ pub fn thread_count(asked: Option<usize>) -> usize {
 /// # Errors
 /// When the sweep's own directory cannot be written.
 pub fn run(plan: &Plan, options: &SweepOptions<'_>) -> Result<Vec<End>, Error> {
-    fs::create_dir_all(&plan.dir).map_err(|e| Error::io(&plan.dir, "make the directory", e))?;
-    write_whole(&plan.dir.join("sweep.toml"), plan.text().as_bytes())?;
+    plan.begin()?;
     let started = Instant::now();
     let threads = thread_count(options.threads);
     let (workers, inside) = if is_wide(plan.members.len(), threads) { (threads, 1) } else { (1, threads) };
@@ -195,7 +281,11 @@ pub fn run(plan: &Plan, options: &SweepOptions<'_>) -> Result<Vec<End>, Error> {
         for _ in 0..workers {
             scope.spawn(|| {
                 while let Some(member) = plan.members.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let end = one(member, inside, started, options);
+                    let end = match plan.asked.hydra {
+                        true => hydra::settle(member)
+                            .map_or_else(End::Failed, |()| one(member, inside, started, options)),
+                        false => one(member, inside, started, options),
+                    };
                     options.watch.ended(member, &end);
                     let k = plan.members.iter().position(|m| m.dir == member.dir);
                     if let Some(slot) = k.and_then(|k| ends.get(k)) {
@@ -375,6 +465,50 @@ mod tests {
         let (header, rows) = table(&plan)?;
         assert_eq!(&header[..3], ["label", "outcome", "dir"]);
         assert!(rows.iter().all(|r| r[1] == "reached" && r.len() == header.len()));
+        Ok(())
+    }
+
+    #[test]
+    fn the_parts_of_a_sweep_are_the_sweep_and_have_nothing_in_common() -> Result<(), Error> {
+        let all = plan(&["seed=0..7"], None)?;
+        let parts: Vec<Plan> = (1..=3).map(|k| all.clone().part(k, 3)).collect();
+        let sizes: Vec<usize> = parts.iter().map(|p| p.members.len()).collect();
+        assert_eq!(sizes, [3, 2, 2]);
+        let mut dirs: Vec<&PathBuf> = parts.iter().flat_map(|p| &p.members).map(|m| &m.dir).collect();
+        dirs.sort();
+        dirs.dedup();
+        assert_eq!(dirs.len(), 7);
+        assert!(parts.iter().all(|p| p.text() == all.text()), "each part knows the whole");
+        Ok(())
+    }
+
+    #[test]
+    fn a_sweep_is_planned_again_from_what_it_stored() -> Result<(), Box<dyn std::error::Error>> {
+        let place = tempfile::tempdir()?;
+        for hydra in [false, true] {
+            let dir = place.path().join(format!("sweep-{hydra}"));
+            let first = plan(&["seed=range(3)", "stop.log10_loss=choice(-5,-6)"], Some(&dir))?;
+            let first = if hydra { first.in_hydra_layout() } else { first };
+            let stop = AtomicBool::new(false);
+            // Two parts at once, as two jobs of a cluster would.
+            let parts = [first.clone().part(1, 2), first.clone().part(2, 2)];
+            std::thread::scope(|scope| {
+                let run = |part: &Plan| run(part, &options(&stop)).map(|ends| ends.len());
+                let jobs: Vec<_> = parts.iter().map(|part| scope.spawn(move || run(part))).collect();
+                jobs.into_iter().for_each(|job| assert!(job.join().is_ok_and(|n| n.is_ok_and(|n| n == 3))));
+            });
+            let again = Plan::read(&dir)?;
+            assert_eq!(again.asked, first.asked);
+            assert_eq!((again.in_the_way()?, again.text()), (None, first.text()));
+            let ends = run(&again, &options(&stop))?;
+            assert!(ends.iter().all(|e| matches!(e, End::Kept)), "{ends:?}");
+            let (_, rows) = table(&again)?;
+            assert!(rows.len() == 6 && rows.iter().all(|r| r[1] == "reached"));
+            assert_eq!(dir.join("4/.hydra/overrides.yaml").exists(), hydra);
+            assert_eq!(dir.join("multirun.yaml").exists(), hydra);
+        }
+        let error = Plan::read(place.path()).unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("plan.toml"), "{error}");
         Ok(())
     }
 

@@ -37,8 +37,8 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Reads `key.path=a,b,c`. Ranges are of whole numbers and half-open: `0..8`, `range(0,8)`, `range(0,8,2)`.
-    /// Commas inside brackets, braces, parentheses or quotes do not separate.
+    /// Reads `key.path=a,b,c`, or Hydra's `key.path=choice(a,b,c)`. Ranges are of whole numbers and half-open: `0..8`,
+    /// `range(8)`, `range(0,8)`, `range(0,8,2)`. Commas inside brackets, braces, parentheses or quotes do not separate.
     ///
     /// # Errors
     /// No `=`, no values, a range that is empty or not of whole numbers, brackets or quotes that do not close.
@@ -48,7 +48,7 @@ impl Axis {
             text.split_once('=').ok_or_else(|| fail("it has no `=`; write key.path=a,b,c".into()))?;
         let path = parse_key(key).map_err(fail)?;
         let mut values = Vec::new();
-        for piece in split(list).map_err(fail)? {
+        for piece in pieces(list).map_err(fail)? {
             match range(piece).map_err(fail)? {
                 Some(numbers) => values.extend(numbers),
                 None if piece.is_empty() => {
@@ -75,6 +75,33 @@ impl Axis {
     pub fn values(&self) -> &[String] {
         &self.values
     }
+}
+
+/// Tells overrides and axes apart as Hydra's `--multirun` does: what has several values is an axis.
+///
+/// # Errors
+/// As [`Axis::parse`].
+///
+/// # Examples
+/// ```
+/// use latephase_lab::sweep_axes::multirun;
+/// let given = ["seed=range(0,3)", "loss=logistic", "model.widths=[8,8]"].map(String::from);
+/// let (overrides, axes) = multirun(&given).unwrap();
+/// assert_eq!((overrides.len(), axes), (2, vec!["seed=range(0,3)".to_owned()]));
+/// ```
+pub fn multirun(given: &[String]) -> Result<(Vec<String>, Vec<String>), Error> {
+    let (mut overrides, mut axes) = (Vec::new(), Vec::new());
+    for text in given {
+        match Axis::parse(text)?.values() {
+            // A range or a choice of one value is that value.
+            [one] => overrides.push(match text.split_once('=') {
+                Some((key, _)) => format!("{key}={one}"),
+                None => text.clone(),
+            }),
+            _ => axes.push(text.clone()),
+        }
+    }
+    Ok((overrides, axes))
 }
 
 /// Every combination of the axes' values; the last axis turns fastest.
@@ -135,6 +162,26 @@ fn short_name(axes: &[Axis], k: usize) -> String {
     tail(n.unwrap_or(path.len())).join(".")
 }
 
+/// Sweeps of Hydra whose values depend on more than what is written here.
+const FOREIGN: [&str; 5] = ["glob(", "interval(", "shuffle(", "sort(", "tag("];
+
+/// The values between commas, those inside `choice(…)` too.
+fn pieces(list: &str) -> Result<Vec<&str>, String> {
+    let mut all = Vec::new();
+    for piece in split(list)? {
+        if let Some(inside) = piece.strip_prefix("choice(").and_then(|p| p.strip_suffix(')')) {
+            all.extend(split(inside)?);
+        } else if let Some(name) = FOREIGN.iter().find(|name| piece.starts_with(*name)) {
+            return Err(format!(
+                "`{name}…)` is none of the sweeps known here: a,b,c  choice(a,b,c)  0..8  range(0,8)"
+            ));
+        } else {
+            all.push(piece);
+        }
+    }
+    Ok(all)
+}
+
 /// Pieces between commas that stand outside brackets and quotes.
 fn split(list: &str) -> Result<Vec<&str>, String> {
     let mut pieces = Vec::new();
@@ -173,7 +220,7 @@ fn split(list: &str) -> Result<Vec<&str>, String> {
     }
 }
 
-/// The numbers of `a..b`, `range(a,b)` or `range(a,b,step)`; nothing where the piece is not a range.
+/// The numbers of `a..b`, `range(b)`, `range(a,b)` or `range(a,b,step)`; nothing where the piece is not a range.
 fn range(piece: &str) -> Result<Option<Vec<String>>, String> {
     let bounds: Vec<&str> =
         if let Some(inside) = piece.strip_prefix("range(").and_then(|p| p.strip_suffix(')')) {
@@ -193,9 +240,10 @@ fn range(piece: &str) -> Result<Option<Vec<String>>, String> {
     };
     let numbers = bounds.iter().map(|s| whole(s)).collect::<Result<Vec<_>, _>>()?;
     let (from, to, step) = match numbers.as_slice() {
+        [to] => (0, *to, 1),
         [from, to] => (*from, *to, 1),
         [from, to, step] => (*from, *to, *step),
-        _ => return Err(format!("`{piece}` needs two or three whole numbers: range(from,to,step)")),
+        _ => return Err(format!("`{piece}` needs one to three whole numbers: range(from,to,step)")),
     };
     let step = usize::try_from(step)
         .ok()

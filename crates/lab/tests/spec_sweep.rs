@@ -51,7 +51,9 @@ fn wrong_axes_are_refused() {
     fails(&["seed=4..4"], "is empty");
     fails(&["seed=0.5..4"], "`0.5` in the range `0.5..4` is not a whole number");
     fails(&["seed=range(0,4,0)"], "the step of");
-    fails(&["seed=range(0)"], "needs two or three");
+    fails(&["seed=range(0)"], "is empty");
+    fails(&["seed=range(1,2,3,4)"], "needs one to three");
+    fails(&["seed=interval(0,1)"], "choice(a,b,c)");
     fails(&["seed=0..9000000000000000000"], "more than 100000");
     fails(&["a=0..1000", "b=0..1000"], "more than 100000 runs");
     fails(&["a=[1,2"], "`[` is not closed");

@@ -192,6 +192,19 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write().map_err(|e| Error::io(path, "write", e))
 }
 
+/// The same where several processes may write the same bytes at once; does nothing where they stand there.
+pub fn write_shared(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    if fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    // Threads of one process stand for processes in tests.
+    let mine = format!("partial-{}-{:?}", std::process::id(), std::thread::current().id());
+    let temporary = path.with_extension(mine.replace(['(', ')'], ""));
+    fs::write(&temporary, bytes)
+        .and_then(|()| fs::rename(&temporary, path))
+        .map_err(|e| Error::io(path, "write", e))
+}
+
 fn checkpoints(dir: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
     let folder = dir.join("checkpoints");
     let entries = match fs::read_dir(&folder) {
