@@ -82,7 +82,7 @@ impl Iterate {
             }
         }
         self.count(problem, rows);
-        let eval = Arc::new(problem.eval(&self.theta, rows)?);
+        let eval = problem.eval_shared(&self.theta, rows)?;
         self.remember(rows, eval.clone());
         Ok(eval)
     }
@@ -107,7 +107,7 @@ impl Iterate {
     /// When the evaluation breaks down.
     pub fn trial(&mut self, problem: &Problem, theta: &[f64], rows: &RowSet) -> Result<Arc<Eval>, Breakdown> {
         self.count(problem, rows);
-        Ok(Arc::new(problem.eval(theta, rows)?))
+        problem.eval_shared(theta, rows)
     }
 
     fn count(&mut self, problem: &Problem, rows: &RowSet) {

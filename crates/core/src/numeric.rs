@@ -132,6 +132,39 @@ pub(crate) fn wide<T>(work: impl FnOnce() -> T) -> T {
     pulp::Arch::new().dispatch(work)
 }
 
+/// e^x in place, number by number, for x ≤ 709: within one unit in the last place, 0 below −746, NaN for NaN.
+///
+/// x = k ln 2 + r with |r| ≤ ½ ln 2 (ln 2 in two parts, Cody and Waite), and e^r by its Taylor polynomial of degree 13, whose
+/// remainder is below 5e-18. 2^k is multiplied in as two factors, so that subnormal results are rounded once. No branch and no
+/// call, so that it vectorises; [`f64::exp`] takes a slow path wherever the result underflows.
+pub(crate) fn exp_in_place(x: &mut [f64]) {
+    wide(|| x.iter_mut().for_each(|x| *x = exp_of(*x)));
+}
+
+#[inline(always)]
+fn exp_of(x: f64) -> f64 {
+    // The sum with 1.5·2^52 has no room for a fraction, and its last bits are the integer.
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    const LN2_HI: f64 = 6.931_471_803_691_238_164_9e-1;
+    const LN2_LO: f64 = 1.908_214_929_270_587_700_02e-10;
+    let x = if x < -746.0 { -746.0 } else { x };
+    let rounded = x * std::f64::consts::LOG2_E + ROUND;
+    let k = rounded - ROUND;
+    let r = (x - k * LN2_HI) - k * LN2_LO;
+    let s = r * r;
+    // Σ r^j/j! from j = 2 on over r², by pairs.
+    let a = (1.0 / 2.0 + r * (1.0 / 6.0)) + s * (1.0 / 24.0 + r * (1.0 / 120.0));
+    let b = (1.0 / 720.0 + r * (1.0 / 5_040.0)) + s * (1.0 / 40_320.0 + r * (1.0 / 362_880.0));
+    let c = (1.0 / 3_628_800.0 + r * (1.0 / 39_916_800.0))
+        + s * (1.0 / 479_001_600.0 + r * (1.0 / 6_227_020_800.0));
+    let e = 1.0 + (r + s * (a + (s * s) * (b + (s * s) * c)));
+    // k + 2048 is positive, and its half minus 1024 is half of k.
+    let shifted = rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(2048);
+    let half = shifted >> 1;
+    let power = |k: u64| f64::from_bits(k.wrapping_sub(1) << 52);
+    e * power(half) * power(shifted - half)
+}
+
 /// Whether every entry is finite.
 pub fn all_finite(v: &[f64]) -> bool {
     // 0·x is 0 for a finite x and NaN otherwise: a sum without branches.
@@ -270,6 +303,28 @@ mod tests {
         assert_eq!(hi, 1e6 - 1.0 / 3.0);
         assert_ne!(lo, 0.0);
         assert_eq!(1e6 - hi, 1.0 / 3.0 + lo);
+    }
+
+    #[test]
+    fn the_exponential_in_place_is_within_an_ulp_of_the_extended_one() {
+        use dashu_float::FBig;
+        use dashu_float::round::mode::HalfEven;
+        let mut x: Vec<f64> =
+            (0..4000).map(|k| -0.19 * f64::from(k) + 1e-7 * f64::from(k * k % 977)).collect();
+        x.extend([0.0, -0.0, -5e-324, 1.0, 300.0, 708.9, -745.2, -708.5, -1e-17, 0.346_573_5, -0.346_573_6]);
+        let mut ours = x.clone();
+        exp_in_place(&mut ours);
+        for (x, e) in x.iter().zip(&ours) {
+            let exact = FBig::<HalfEven>::try_from(*x).unwrap().with_precision(120).value();
+            let exact = exact.exp().to_f64().value();
+            // A unit in the last place, which is 2^-1074 for subnormal results.
+            let unit = exact.next_up() - exact;
+            assert!((e - exact).abs() <= unit, "exp({x:e}) = {e:e}, not {exact:e}");
+        }
+        let mut ends = [f64::NEG_INFINITY, -1e5, -746.5, f64::NAN];
+        exp_in_place(&mut ends);
+        assert_eq!(ends[..3], [0.0; 3]);
+        assert!(ends[3].is_nan());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A problem: model, loss and data, and the one expensive operation, [`Problem::eval`].
 //!
-//! Rows are cut into fixed chunks. Chunk c goes to lane c mod K; a lane works through its chunks in order, forward and
+//! Rows are cut into fixed chunks. Each of K lanes has several chunks in a row and works through them in order, forward and
 //! backward in one pass, and keeps (shift, sum, gradient); the lanes are merged in order. K and the chunks depend on the
 //! problem alone, so the bytes of the result do not depend on the number of threads.
 //!
@@ -9,7 +9,7 @@
 //! lane does them all, and its layers use the threads instead. Either way what is kept does not grow with the data, but for
 //! outputs and cotangents, n × k each.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rayon::prelude::*;
 
@@ -26,7 +26,7 @@ const LARGE: usize = 65_536;
 /// of activations that they may keep: 32 MB.
 const LARGE_ROWS: usize = 512;
 const LARGE_CHUNK_NUMBERS: usize = 4_000_000;
-/// Gradients whose memory is kept for reuse.
+/// Evaluations whose memory is kept for reuse.
 const SPARE: usize = 2;
 /// Most lanes, and the most numbers that the lanes' gradients may hold together.
 const LANES: usize = 16;
@@ -44,8 +44,8 @@ pub struct Problem {
     /// What is only looked at.
     pub test: Option<Arc<Data>>,
     scratch: Mutex<Scratch>,
-    /// Memory of gradients that nobody needs any more.
-    spare: Mutex<Vec<Vec<f64>>>,
+    /// Evaluations that nobody needs any more, for their memory.
+    spare: Mutex<Vec<Arc<Eval>>>,
 }
 
 /// Which rows an evaluation is of.
@@ -58,7 +58,7 @@ pub enum RowSet {
 }
 
 /// What is known at one θ about one set of rows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Eval {
     /// ln Σ ℓ_i.
     pub ln_loss_sum: f64,
@@ -81,6 +81,15 @@ struct Scratch {
 
 /// First row, outputs and cotangents of a chunk.
 type Piece<'a> = (usize, &'a mut [f64], &'a mut [f64]);
+/// A lane's number, itself, and its outputs and cotangents.
+type Share<'a> = (usize, ((&'a mut Lane, &'a mut [f64]), &'a mut [f64]));
+
+/// How rows are cut: rows of a chunk, and of a lane.
+#[derive(Clone, Copy)]
+struct Cut {
+    chunk: usize,
+    lane: usize,
+}
 
 #[derive(Debug)]
 struct Lane {
@@ -124,13 +133,27 @@ impl Problem {
     /// # Errors
     /// When an output, ln 𝓛 or a gradient entry is not finite.
     pub fn eval(&self, theta: &[f64], rows: &RowSet) -> Result<Eval, Breakdown> {
-        let eval = self.with_rows(rows, |x, labels, lanes| self.eval_rows(theta, x, labels, lanes))?;
+        self.eval_shared(theta, rows).map(Arc::unwrap_or_clone)
+    }
+
+    /// The same in memory that has been [handed back](Problem::recycle), where there is some.
+    ///
+    /// # Errors
+    /// As [`eval`](Problem::eval).
+    pub(crate) fn eval_shared(&self, theta: &[f64], rows: &RowSet) -> Result<Arc<Eval>, Breakdown> {
+        let mut memory = self.spare().pop().unwrap_or_default();
+        let eval = Arc::make_mut(&mut memory);
+        self.with_rows(rows, |x, labels, lanes| self.eval_rows(theta, x, labels, lanes, eval))?;
         let finite = eval.ln_loss.is_finite() && crate::numeric::all_finite(&eval.grad);
         if finite {
-            Ok(eval)
+            Ok(memory)
         } else {
             Err(Breakdown::Diverged { what: "ln of the loss or its gradient is no longer finite".into() })
         }
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<Arc<Eval>>> {
+        self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// ln 𝓛 alone, to the last bit that of [`eval`](Problem::eval), at about a third of its cost.
@@ -148,23 +171,12 @@ impl Problem {
 
     /// Takes the memory of an evaluation that nothing else holds on to for one to come: fresh memory of the size of a large
     /// gradient costs as much as a pass over it.
-    pub fn recycle(&self, eval: Arc<Eval>) {
-        if let Some(eval) = Arc::into_inner(eval) {
-            let mut spare = self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    pub fn recycle(&self, mut eval: Arc<Eval>) {
+        if Arc::get_mut(&mut eval).is_some() {
+            let mut spare = self.spare();
             if spare.len() < SPARE {
-                spare.push(eval.grad);
+                spare.push(eval);
             }
-        }
-    }
-
-    fn zeros(&self, dim: usize) -> Vec<f64> {
-        let spare = self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
-        match spare.filter(|memory| memory.len() == dim) {
-            Some(mut memory) => {
-                crate::numeric::in_parts(&mut memory, [], |memory, []| memory.fill(0.0));
-                memory
-            }
-            None => vec![0.0; dim],
         }
     }
 
@@ -186,15 +198,23 @@ impl Problem {
         }
     }
 
-    /// Rows in a chunk, and lanes.
-    fn plan<'l>(&self, n: usize, dim: usize, lanes: &'l mut Vec<Lane>) -> (usize, &'l mut [Lane]) {
-        let chunk = chunk_rows(self.model.as_ref(), n);
-        let count = match is_large(self.model.as_ref()) {
+    /// How `n` rows are cut, and the lanes.
+    fn plan<'l>(&self, n: usize, dim: usize, lanes: &'l mut Vec<Lane>) -> (Cut, &'l mut [Lane]) {
+        let chunk = chunk_rows(self.model.as_ref(), n).max(1);
+        let chunks = n.div_ceil(chunk);
+        let most = match is_large(self.model.as_ref()) {
             true => 1,
-            false => n.div_ceil(chunk).min((LANE_NUMBERS / dim.max(1)).clamp(2, LANES)),
+            false => (LANE_NUMBERS / dim.max(1)).clamp(2, LANES),
         };
+        let of_lane = chunks.div_ceil(most);
+        let count = chunks.div_ceil(of_lane.max(1));
         lanes.resize_with(count.max(lanes.len()), Lane::new);
-        (chunk, &mut lanes[..count])
+        (Cut { chunk, lane: of_lane * chunk }, &mut lanes[..count])
+    }
+
+    /// Whether lanes are worth threads of their own.
+    fn is_shared(&self, lanes: usize) -> bool {
+        lanes > 1 && self.model.parallel() && rayon::current_num_threads() > 1
     }
 
     fn loss_of_rows(
@@ -205,12 +225,11 @@ impl Problem {
         lanes: &mut Vec<Lane>,
     ) -> Result<f64, Breakdown> {
         let n = x.n();
-        let (chunk, lanes) = self.plan(n, theta.len(), lanes);
-        let count = lanes.len();
+        let (cut, lanes) = self.plan(n, theta.len(), lanes);
         let run = |(first, lane): (usize, &mut Lane)| {
             lane.begin();
-            for from in (first * chunk..n).step_by(count * chunk) {
-                let rows = x.slice(from, (from + chunk).min(n));
+            for from in (first * cut.lane..n.min((first + 1) * cut.lane)).step_by(cut.chunk) {
+                let rows = x.slice(from, (from + cut.chunk).min(n));
                 let labels = &labels[from..from + rows.n()];
                 if let Err(breakdown) = lane.loss_of_chunk(self, theta, rows, labels) {
                     lane.failed = Some(breakdown);
@@ -218,7 +237,7 @@ impl Problem {
                 }
             }
         };
-        if count > 1 && self.model.parallel() && rayon::current_num_threads() > 1 {
+        if self.is_shared(lanes.len()) {
             lanes.par_iter_mut().enumerate().for_each(run);
         } else {
             lanes.iter_mut().enumerate().for_each(run);
@@ -232,29 +251,32 @@ impl Problem {
         x: Rows<'_>,
         labels: &[u32],
         lanes: &mut Vec<Lane>,
-    ) -> Result<Eval, Breakdown> {
+        eval: &mut Eval,
+    ) -> Result<(), Breakdown> {
         let (n, k, dim) = (x.n(), self.model.outputs(), theta.len());
-        let (chunk, lanes) = self.plan(n, dim, lanes);
+        let (cut, lanes) = self.plan(n, dim, lanes);
         let count = lanes.len();
         // With all rows in one chunk the weights are known before the way back, which saves a pass over the gradient.
-        let at_once = chunk >= n && is_large(self.model.as_ref());
+        let at_once = cut.chunk >= n;
 
-        let (mut outputs, mut cotangent) = (vec![0.0; n * k], vec![0.0; n * k]);
-        let mut work: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
-        let pieces = outputs.chunks_mut(chunk * k).zip(cotangent.chunks_mut(chunk * k));
-        for (c, (out, cot)) in pieces.enumerate() {
-            work[c % count].push((c * chunk, out, cot));
-        }
+        let Eval { outputs, cotangent, grad, .. } = eval;
+        outputs.resize(n * k, 0.0);
+        cotangent.resize(n * k, 0.0);
+        grad.resize(dim, 0.0);
+        crate::numeric::in_parts(grad, [], |grad, []| grad.fill(0.0));
         if let [only] = &mut *lanes {
-            only.grad = self.zeros(dim);
+            // The only lane's gradient is the whole one.
+            std::mem::swap(&mut only.grad, grad);
         }
-        let run = |(lane, work): (&mut Lane, Vec<Piece<'_>>)| {
+        let run = |(first, ((lane, outputs), cotangent)): Share<'_>| {
             lane.begin();
             if count > 1 {
                 lane.clear(dim);
             }
-            for (from, out, cot) in work {
-                let rows = x.slice(from, (from + chunk).min(n));
+            let pieces = outputs.chunks_mut(cut.chunk * k).zip(cotangent.chunks_mut(cut.chunk * k));
+            for (c, (out, cot)) in pieces.enumerate() {
+                let from = first * cut.lane + c * cut.chunk;
+                let rows = x.slice(from, (from + cut.chunk).min(n));
                 let labels = &labels[from..from + rows.n()];
                 if let Err(breakdown) = lane.chunk(self, theta, rows, labels, (from, out, cot), at_once) {
                     lane.failed = Some(breakdown);
@@ -262,31 +284,32 @@ impl Problem {
                 }
             }
         };
-        if count > 1 && self.model.parallel() && rayon::current_num_threads() > 1 {
-            lanes.par_iter_mut().zip(work.into_par_iter()).for_each(run);
+        let of_lane = cut.lane * k;
+        if self.is_shared(count) {
+            let shares = lanes.par_iter_mut().zip(outputs.par_chunks_mut(of_lane));
+            shares.zip(cotangent.par_chunks_mut(of_lane)).enumerate().for_each(run);
         } else {
-            lanes.iter_mut().zip(work).for_each(run);
+            let shares = lanes.iter_mut().zip(outputs.chunks_mut(of_lane));
+            shares.zip(cotangent.chunks_mut(of_lane)).enumerate().for_each(run);
+        }
+        if let [only] = &mut *lanes {
+            std::mem::swap(&mut only.grad, grad);
         }
         let total = merged(lanes)?;
-        let mut grad = match lanes {
-            // The only lane's gradient is the whole one: it is handed over rather than copied.
-            [only] => std::mem::take(&mut only.grad),
-            _ => self.zeros(dim),
-        };
         for lane in lanes.iter().filter(|_| !at_once) {
             let weight = (lane.total.shift - total.shift).exp() / total.sum;
             match count {
-                1 => scale(weight, &mut grad),
-                _ => crate::numeric::axpy(weight, &lane.grad, &mut grad),
+                1 => scale(weight, grad),
+                _ => crate::numeric::axpy(weight, &lane.grad, grad),
             }
             for &(from, shift) in &lane.shifts {
-                let to = (from + chunk).min(n);
+                let to = (from + cut.chunk).min(n);
                 scale((shift - total.shift).exp() / total.sum, &mut cotangent[from * k..to * k]);
             }
         }
-        let ln_loss_sum = total.ln();
-        let ln_loss = ln_loss_sum - self.loss.reduction().ln_divisor(n);
-        Ok(Eval { ln_loss_sum, ln_loss, grad, outputs, cotangent })
+        eval.ln_loss_sum = total.ln();
+        eval.ln_loss = eval.ln_loss_sum - self.loss.reduction().ln_divisor(n);
+        Ok(())
     }
 
     /// The outputs for any inputs, in chunks.
@@ -344,7 +367,11 @@ fn merged(lanes: &mut [Lane]) -> Result<Scaled, Breakdown> {
 }
 
 fn is_large(model: &dyn Model) -> bool {
-    model.chunking() == Chunking::Cache && model.layout().dim() > LARGE
+    match model.chunking() {
+        Chunking::Cache => model.layout().dim() > LARGE,
+        Chunking::Tall => true,
+        Chunking::Rows(_) | Chunking::Whole => false,
+    }
 }
 
 /// The outputs of a model, in chunks.
@@ -364,7 +391,7 @@ pub(crate) fn chunk_rows(model: &dyn Model, n: usize) -> usize {
     match model.chunking() {
         Chunking::Whole => n,
         Chunking::Rows(rows) => rows.clamp(1, n),
-        Chunking::Cache => {
+        Chunking::Cache | Chunking::Tall => {
             let row = model.row_size().max(1);
             let most = (CHUNK_NUMBERS / row).clamp(16, 4096);
             if is_large(model) {

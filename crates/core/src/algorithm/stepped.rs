@@ -145,6 +145,8 @@ impl Running {
                 };
                 let actual = trial.as_ref().map_or(f64::NEG_INFINITY, |t| eval.ln_loss - t.ln_loss);
                 if !self.pace.accept(&Trial { predicted, actual }) {
+                    trial.into_iter().for_each(|trial| problem.recycle(trial));
+                    self.next = theta;
                     self.refused += 1;
                     refused_here = true;
                     continue;

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 
 use serde::{Deserialize, Serialize};
 
-use crate::numeric::Scaled;
+use crate::numeric::{Scaled, exp_in_place};
 
 mod cross_entropy;
 mod exponential;
@@ -119,14 +119,23 @@ fn accumulate_binary(
     cot: &mut [f64],
     parts: impl Fn(f64) -> Parts,
 ) -> f64 {
-    let margin = |i: usize| sign(labels[i]) * out[i];
-    let anchor = (0..labels.len()).map(|i| parts(margin(i)).anchor).fold(f64::NEG_INFINITY, nan_max);
+    let n = labels.len();
+    let (out, cot) = (&out[..n], &mut cot[..n]);
+    // The anchors wait in the place of the cotangents.
+    let mut anchor = f64::NEG_INFINITY;
+    for ((cot, out), label) in cot.iter_mut().zip(out).zip(labels) {
+        *cot = parts(sign(*label) * out).anchor;
+        anchor = nan_max(anchor, *cot);
+    }
     let factor = into.raise(anchor);
-    for i in 0..labels.len() {
-        let part = parts(margin(i));
-        let scale = (part.anchor - into.shift).exp();
-        into.sum += part.value * scale;
-        cot[i] = -sign(labels[i]) * part.slope * scale;
+    let shift = into.shift;
+    cot.iter_mut().for_each(|cot| *cot -= shift);
+    exp_in_place(cot);
+    for ((cot, out), label) in cot.iter_mut().zip(out).zip(labels) {
+        let sign = sign(*label);
+        let part = parts(sign * out);
+        into.sum += part.value * *cot;
+        *cot *= -sign * part.slope;
     }
     factor
 }

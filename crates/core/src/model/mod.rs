@@ -71,6 +71,8 @@ pub struct Head {
 pub enum Chunking {
     /// In chunks whose activations stay in the cache.
     Cache,
+    /// In tall chunks one after the other: the model itself uses the threads.
+    Tall,
     /// In chunks of this many rows.
     Rows(usize),
     /// All at once.

@@ -10,7 +10,7 @@ use super::layer::{
     Activation, AnyLayer, Building, Chain, DenseLayer, Dual, Grads, Kept, Kink, Kinks, Layer, LayerSpec,
     Nonlinearity, Param, Pass, Rise, ScaleLayer, Stage,
 };
-use super::{Architecture, Head, Init, Model, Tape, frozen};
+use super::{Architecture, Chunking, Head, Init, Model, Tape, frozen};
 use crate::catalogue::Entry;
 use crate::cite::{CAI_2025, Cite, LYU_LI_2020};
 use crate::{Breakdown, Degree, Invalid, Layout, Neurons, Rows, numeric};
@@ -321,6 +321,10 @@ impl Model for Network {
             .map(|c| numeric::norm(c) * below)
             .map(|l| if l.is_nan() { f64::INFINITY } else { l })
             .collect()
+    }
+
+    fn chunking(&self) -> Chunking {
+        if self.chain.shares_threads() { Chunking::Tall } else { Chunking::Cache }
     }
 
     fn row_size(&self) -> usize {

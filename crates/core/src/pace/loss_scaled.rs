@@ -24,8 +24,8 @@ pub struct LossScaled {
 
 impl Pace for LossScaled {
     fn length(&mut self, at: &StepView) -> f64 {
-        // (k+1)⁰ is exactly 1.
-        self.eta / (at.step as f64 + 1.0).powf(self.a) * (at.ln_scale - at.ln_loss).exp()
+        let decay = if self.a == 0.0 { 1.0 } else { (at.step as f64 + 1.0).powf(self.a) };
+        self.eta / decay * (at.ln_scale - at.ln_loss).exp()
     }
 
     fn check(&self) -> Result<(), Invalid> {

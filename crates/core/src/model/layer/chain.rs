@@ -207,6 +207,10 @@ impl Stage for Chain {
         }
     }
 
+    fn shares_threads(&self) -> bool {
+        !self.stages.is_empty() && (0..self.stages.len()).all(|s| self.stage(s).shares_threads())
+    }
+
     fn kept_per_row(&self) -> usize {
         (0..self.stages.len()).map(|s| self.stage(s).kept_per_row()).sum()
     }

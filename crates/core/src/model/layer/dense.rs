@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::affine::Affine;
 use super::dense_relu::DenseRelu;
+use super::hidden_relu::HiddenRelu;
 use super::product::product;
 use super::tangent::{add_weighted_gram, row_gram};
 use super::{
@@ -77,8 +78,23 @@ impl DenseLayer {
         self.inputs
     }
 
-    fn split<'a>(&self, params: &'a [f64]) -> (&'a [f64], &'a [f64]) {
+    /// Number of parameters.
+    pub(super) fn len(&self) -> usize {
+        self.inputs * self.shape[0] + if self.bias { self.shape[0] } else { 0 }
+    }
+
+    /// Whether the homogenization has left out neither weight nor bias.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.without_weight && !self.without_bias
+    }
+
+    /// Weight and bias; the bias is empty where there is none.
+    pub(super) fn split<'a>(&self, params: &'a [f64]) -> (&'a [f64], &'a [f64]) {
         params.split_at(self.inputs * self.shape[0])
+    }
+
+    pub(super) fn split_mut<'a>(&self, params: &'a mut [f64]) -> (&'a mut [f64], &'a mut [f64]) {
+        params.split_at_mut(self.inputs * self.shape[0])
     }
 
     fn adds_bias(&self) -> bool {
@@ -197,10 +213,16 @@ impl Layer for DenseLayer {
         true
     }
 
-    /// With ReLU after it, where ReLU'(0) = 0.
+    /// With ReLU after it, where ReLU'(0) = 0, and with the dense layer after that where it has one output.
     fn fuse(&self, after: &[Box<dyn Layer>]) -> Option<(Box<dyn Stage>, usize)> {
         let next = after.first()?.as_ref() as &dyn Any;
-        let fits = !self.without_weight && next.downcast_ref::<Activation>()?.is_plain_relu();
-        fits.then(|| (Box::new(DenseRelu(self.clone())) as Box<dyn Stage>, 1))
+        if self.without_weight || !next.downcast_ref::<Activation>()?.is_plain_relu() {
+            return None;
+        }
+        let outer = after.get(1).and_then(|layer| (layer.as_ref() as &dyn Any).downcast_ref::<DenseLayer>());
+        if let Some(whole) = outer.and_then(|outer| HiddenRelu::of(self, outer)) {
+            return Some((Box::new(whole), 2));
+        }
+        Some((Box::new(DenseRelu(self.clone())), 1))
     }
 }

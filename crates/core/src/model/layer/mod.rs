@@ -23,6 +23,7 @@ mod conv_relu;
 mod dense;
 mod dense_relu;
 mod flatten;
+mod hidden_relu;
 mod parallel;
 mod residual;
 mod scale;
@@ -143,6 +144,10 @@ pub trait Stage: Send + Sync + Debug {
     /// Numbers of 8 bytes that stay in memory between forward and pullback for one row, outputs included.
     fn kept_per_row(&self) -> usize {
         self.outputs()
+    }
+    /// Whether it gives its threads enough to do by itself, so that rows need not be shared out among them.
+    fn shares_threads(&self) -> bool {
+        false
     }
 }
 
