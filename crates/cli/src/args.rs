@@ -188,6 +188,18 @@ Every bound is recomputed from the data alone: `value` is a margin that some the
 (bound - value)/bound. With --run they go into RUN/exact.json with the run's own margins, and onto the charts of its page.
 Data that nothing separates end with code 3 and the examples that show it; a margin above its bound ends with code 1.")]
     Exact(Exact),
+    /// Go to the end: the KKT point that the direction of a run is heading for, with its certificate.
+    #[command(after_help = "Examples:
+  latephase limit runs/quickstart-1a2b3c4d
+  latephase limit runs/quickstart-1a2b3c4d --at -100 --method both
+  latephase limit net.safetensors --spec spec.toml --out limit
+
+The flow goes on at temperature zero in the clock ln rho until the direction turns by less than the tolerance per unit of it; the
+short cut takes long steps on the margin problem itself, and Newton's method. They need not end at the same point: with
+`both` the angle between the two is said. What is found goes into RUN/limit and onto the run's page: epsilon and delta with every
+subgradient at kinks, the angle moved, the margins, and whether the point is a maximum or a saddle.
+A residual above the tolerance ends with code 3, and says why.")]
+    Limit(Limit),
     /// Search for a run that violates a claim or a conjecture of your own.
     #[command(after_help = "Examples:
   latephase refute sign-descent-raises-l2-margin
@@ -355,6 +367,49 @@ pub struct Export {
     /// The Python that has MLflow [default: python3].
     #[arg(long, value_name = "FILE")]
     pub python: Option<PathBuf>,
+}
+
+/// `limit`.
+#[derive(Debug, Args)]
+pub struct Limit {
+    /// A run directory; a snapshot or checkpoint within one; or weights, with --spec.
+    #[arg(value_name = "RUN|CHECKPOINT")]
+    pub from: PathBuf,
+    /// Begin at the snapshot of this log10 of the loss instead of the end of the run.
+    #[arg(long, value_name = "LEVEL", allow_hyphen_values = true, conflicts_with = "spec")]
+    pub at: Option<f64>,
+    /// The spec file or recipe whose model, data and loss the weights are of.
+    #[arg(long, value_name = "SPEC|RECIPE")]
+    pub spec: Option<String>,
+    /// The flow, the short cut, or both.
+    #[arg(long, value_enum, default_value = "short-cut")]
+    pub method: By,
+    /// Residual over the norm of theta that counts as a KKT point, and speed per unit of ln rho that ends the flow.
+    #[arg(long, value_name = "T", default_value_t = 1e-3)]
+    pub tolerance: f64,
+    /// End each way after this many seconds, with what there is.
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub max_seconds: Option<f64>,
+    /// The directory [default: RUN/limit].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// No progress on standard error.
+    #[arg(long)]
+    pub quiet: bool,
+    /// One JSON object on standard output instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The ways to the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    /// On in the clock ln rho.
+    Flow,
+    /// Long steps, and Newton's method.
+    ShortCut,
+    /// One after the other.
+    Both,
 }
 
 /// `refute`.

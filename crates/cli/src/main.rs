@@ -11,6 +11,7 @@ mod exact;
 mod exit;
 mod export;
 mod init;
+mod limit;
 mod list;
 mod output;
 mod progress;
@@ -56,6 +57,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Audit(args) => audit::audit(&args),
         Command::Degree { spec, overrides, radius, json } => degree::degree(&spec, &overrides, radius, json),
         Command::Exact(args) => exact::exact(&args),
+        Command::Limit(args) => limit::limit(&args),
         Command::Refute(args) => refute::refute(&args),
         Command::Recipe(args) => recipe::recipe(&args),
     }

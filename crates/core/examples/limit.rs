@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use latephase_core::algorithm::{Algorithm, Bundle};
-use latephase_core::limit::{Certificate, ShortCut, short_cut};
+use latephase_core::limit::{Certificate, Way, follow};
 use latephase_core::loss::Exponential;
 use latephase_core::model::AnyModel;
 use latephase_core::numeric::dot;
@@ -62,8 +62,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let flowed = started.elapsed().as_secs_f64();
                 let started = Instant::now();
                 let mut last = 0;
-                let how = ShortCut::default();
-                let found = short_cut(&problem, at.theta(), &how, &mut |look| {
+                let how = Way::short_cut();
+                let found = follow(&problem, at.theta(), &how, &mut |look| {
                     last = look.step;
                     if verbose {
                         eprintln!("  {look:?}");

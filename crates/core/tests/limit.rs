@@ -7,11 +7,11 @@ use std::ops::ControlFlow;
 use common::{assert_close, data, four_points, normals, problem};
 use latephase_core::Problem;
 use latephase_core::kkt::Verdict;
-use latephase_core::limit::{Certificate, Ending, Found, ShortCut, short_cut};
+use latephase_core::limit::{Certificate, Ending, Found, Way, follow};
 use latephase_core::numeric::{axpy, distance, dot, norm};
 
 fn go(problem: &Problem, theta: &[f64]) -> Found {
-    short_cut(problem, theta, &ShortCut::default(), &mut |_| ControlFlow::Continue(())).unwrap().unwrap()
+    follow(problem, theta, &Way::short_cut(), &mut |_| ControlFlow::Continue(())).unwrap().unwrap()
 }
 
 fn certified(problem: &Problem, theta: &[f64]) -> Certificate {
@@ -125,9 +125,9 @@ fn one_who_watches_may_end_it_and_keeps_what_there_is() {
     let side = 15f64.sqrt() / 4.0;
     let problem = mlp("relu", 2, &[side, 0.25, -side, 0.25], &[0, 0]);
     let start = network(&[([1.0, 0.5], 0.8), ([-0.9, 0.6], 1.1)]);
-    let how = ShortCut { kappa: 1e-3, ..ShortCut::default() };
+    let how = Way { kappa: 1e-3, ..Way::short_cut() };
     let mut looks = 0;
-    let found = short_cut(&problem, &start, &how, &mut |_| {
+    let found = follow(&problem, &start, &how, &mut |_| {
         looks += 1;
         if looks == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
@@ -141,7 +141,7 @@ fn what_has_no_direction_to_speak_of_is_refused() {
     let problem = mlp("relu", 2, &[1.0, 0.0, 0.0, 1.0], &[0, 0]);
     let against = network(&[([1.0, 1.0], -1.0), ([1.0, 1.0], -1.0)]);
     let watch = &mut |_: &latephase_core::limit::Look| ControlFlow::Continue(());
-    assert!(short_cut(&problem, &against, &ShortCut::default(), watch).unwrap().is_none());
+    assert!(follow(&problem, &against, &Way::short_cut(), watch).unwrap().is_none());
     let curved = mlp("gelu", 2, &[1.0, 0.0, 0.0, 1.0], &[0, 0]);
-    assert!(short_cut(&curved, &[1.0; 6], &ShortCut::default(), watch).unwrap().is_none());
+    assert!(follow(&curved, &[1.0; 6], &Way::short_cut(), watch).unwrap().is_none());
 }

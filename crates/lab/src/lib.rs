@@ -19,6 +19,7 @@ pub mod export;
 pub mod findings;
 pub mod hydra;
 pub mod input;
+pub mod limit;
 mod line;
 pub mod measure;
 pub mod memory;

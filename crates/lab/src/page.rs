@@ -60,7 +60,7 @@ fn read_run(dir: &Path, problem: Option<&Problem>) -> Result<ReportRun, Error> {
         name: summary::name(dir, &spec),
         outcome: summary::sentence(&manifest, &columns),
         outcome_kind: manifest["outcome"]["kind"].as_str().unwrap_or("unfinished").to_owned(),
-        table: summary::table(&columns, &spec, &manifest),
+        table: table(dir, &columns, &spec, &manifest),
         claims: listed(&findings, "claims").iter().map(ReportClaim::of).collect(),
         rates: listed(&findings, "rates").iter().map(ReportRate::of).collect(),
         columns: columns.0,
@@ -71,6 +71,13 @@ fn read_run(dir: &Path, problem: Option<&Problem>) -> Result<ReportRun, Error> {
         references: record::read(dir)?.into_iter().map(drawn).collect(),
         manifest,
     })
+}
+
+/// The outcome table, with the limit where it has been looked for.
+fn table(dir: &Path, columns: &Columns, spec: &Spec, manifest: &serde_json::Value) -> Vec<(String, String)> {
+    let mut table = summary::table(columns, spec, manifest);
+    table.extend(crate::limit::table(&crate::limit::read(dir)));
+    table
 }
 
 fn drawn(line: Line) -> ReferenceLine {

@@ -1,12 +1,12 @@
-//! The KKT point that a direction is heading for, without following the flow there.
+//! The KKT point that a direction is heading for: by the flow at temperature zero, or without following it there.
 //!
 //! For a homogeneous network the late phase raises the normalised margin, and ends at KKT points of min ½‖θ‖² subject to
 //! q_i(θ) ≥ 1. The flow gets there in the clock ln ρ. The short cut takes proximal steps on the problem itself: with θ scaled
 //! to q_min = 1 it solves
 //!
-//! > min ½‖x‖² + ½w‖x − θ‖² subject to q̂_i(x) ≥ 1 for all i,
+//! > min ⟨θ, d⟩ + ½⟨d, B d⟩ over x = θ + d with q̂_i(x) ≥ 1 for all i,
 //!
-//! where q̂_i is a model of q_i around θ, and takes x, scaled to q_min = 1 again, when ½‖θ‖² falls by a fair part of what the
+//! where q̂_i is a model of q_i around θ and B = (1 + w)I, less what curvature of Σ λ_i q_i is known, and takes x, scaled to q_min = 1 again, when ½‖θ‖² falls by a fair part of what the
 //! model promises; otherwise w grows. What makes it end at kinks is that the model keeps them:
 //!
 //! - For two-layer networks with a piecewise linear activation a pre-activation is linear in θ, so that the model has σ itself
@@ -18,11 +18,18 @@
 //!
 //! The programme is solved by cutting planes: a cut of a concave q̂_i is linear, ⟨g_k, x⟩ ≥ b_k, and the dual of the
 //! programme over the cuts at hand is a non-negative least-squares problem over their Gram matrix ([`Nnls`]), whose size is
-//! the number of support vectors and kinks, not of parameters. At its end θ − Σ λ_k g_k = (1 + w)(θ − x): the length of the
-//! step is the KKT residual.
+//! the number of support vectors and kinks, not of parameters. At its end B(x − θ) = Σ λ_k g_k − θ: the step is the KKT
+//! residual in another metric.
 //!
-//! w ≥ 1 because the exchange between the layers of a neuron has curvature −1 in Σ λ_i ∇²q_i at a KKT point: with w = 0 the
-//! steps would swap the layers' norms for ever, with w = 1 one step balances them.
+//! With B = (1 + w)I − M, M the curvature of Σ λ_i q_i, the step is d = (Σ λ_k g_k − x)/w with the right-hand side at its end:
+//! an implicit Euler step of length 1/w of θ′ = Σ λ_i g_i − θ, the flow at temperature zero brought back to q_min = 1. There
+//! ln ρ grows by ‖Σ λ_i g_i‖²/‖θ‖² per unit of length, as ∂q_i(θ)·θ = L q_i says. So the same steps, kept short, are the flow
+//! in the clock ln ρ, and long ones the short cut to its end: [`Way`].
+//!
+//! Where no curvature is known, w ≥ 1: the exchange between the layers of a neuron has curvature −1 in Σ λ_i ∇²q_i at a KKT
+//! point, so that with w = 0 the steps would swap the layers' norms for ever, while with w = 1 one step balances them. Of
+//! two-layer networks with a piecewise linear activation the curvature is in B, neuron by neuron: neurons of the same
+//! direction may trade their sizes at a KKT point, and steps that do not know it take for ever to put one out.
 //!
 //! # References
 //! Prox-linear steps: Drusvyatskiy & Lewis 2018; cutting planes with a proximal term: Lemaréchal 1975, Kiwiel 1985.
@@ -34,7 +41,7 @@ mod two_layer;
 use std::ops::ControlFlow;
 
 use crate::kkt::{Judgement, Multipliers, Point, Reach, least_margin};
-use crate::numeric::{dot, norm, scale};
+use crate::numeric::{distance, dot, norm, scale};
 use crate::quadratic::{Gram, Nnls};
 use crate::{Breakdown, Degree, Problem};
 
@@ -46,7 +53,7 @@ use two_layer::TwoLayer;
 const SERIOUS: f64 = 0.1;
 /// Factors of w after a step that fell short, and after a good one.
 const GROW: f64 = 4.0;
-const SHRINK: f64 = 0.5;
+const SHRINK: f64 = 0.3;
 /// Rounds in which cuts join, for one step.
 const CUTTING: usize = 300;
 /// Cuts that have had no weight for this many programmes leave.
@@ -55,26 +62,34 @@ const IDLE: u32 = 4;
 const PATIENCE: usize = 40;
 /// Relative falls below this are rounding: steps are taken on trust.
 const ROUNDING: f64 = 1e-13;
-/// Neurons and layers shorter than this times ‖θ‖ are what is left of dead ones.
-const SILENT: f64 = 1e-10;
+/// Neurons that shrink and are shorter than this times ‖θ‖ count as dead: they add its square to a margin.
+const SILENT: f64 = 1e-5;
+/// Relative rounding of the programme at w = 1.
+const UNRESOLVED: f64 = 3e-12;
 
-/// How to look for the KKT point.
+/// How to get to the KKT point.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ShortCut {
+pub struct Way {
     /// The residual ‖θ − Σ λ_i h_i‖/‖θ‖ to end at.
     pub tolerance: f64,
     /// Most steps.
     pub steps: usize,
-    /// Longest step as a part of ‖θ‖: smaller ones stay closer to the way of the flow.
+    /// Longest step as a part of ‖θ‖.
     pub kappa: f64,
-    /// The least proximal weight w.
-    pub weight: f64,
+    /// Longest step in ln ρ; infinite where only the end counts.
+    pub clock: f64,
 }
 
-impl Default for ShortCut {
-    /// To 1e-10, in 2,000 steps of at most a tenth.
-    fn default() -> Self {
-        ShortCut { tolerance: 1e-10, steps: 2000, kappa: 0.1, weight: 1.0 }
+impl Way {
+    /// To the end in long steps, and Newton's method there: to 1e-10, in 2,000 steps of at most a tenth of ‖θ‖.
+    pub fn short_cut() -> Way {
+        Way { tolerance: 1e-10, steps: 2000, kappa: 0.1, clock: f64::INFINITY }
+    }
+
+    /// The flow at temperature zero in the clock ln ρ, in implicit steps of at most a hundredth of ‖θ‖ and a quarter of ln ρ,
+    /// until it turns by less than 1e-3 per unit of ln ρ.
+    pub fn flow() -> Way {
+        Way { tolerance: 1e-3, steps: 100_000, kappa: 0.01, clock: 0.25 }
     }
 }
 
@@ -83,7 +98,7 @@ impl Default for ShortCut {
 pub struct Look {
     /// Steps tried.
     pub step: usize,
-    /// (1 + w)‖θ − x‖/‖θ‖, the residual in the model's multipliers.
+    /// ‖θ − Σ λ_k g_k‖/‖θ‖, the residual with the model's multipliers.
     pub residual: f64,
     /// q_min/‖θ‖^L.
     pub margin: f64,
@@ -91,6 +106,15 @@ pub struct Look {
     pub cuts: usize,
     /// w.
     pub weight: f64,
+    /// What ln ρ has grown by, in the clock of the flow.
+    pub ln_rho: f64,
+}
+
+impl Look {
+    /// How fast the direction turns per unit of ln ρ, by the residual: see [`Certificate::speed`].
+    pub fn speed(&self) -> f64 {
+        speed(self.residual)
+    }
 }
 
 /// How it ended.
@@ -137,6 +161,8 @@ pub struct Found {
     pub angle: f64,
     /// Whether Newton's method had the last word.
     pub is_polished: bool,
+    /// What ln ρ has grown by, in the clock of the flow: to the order of the steps.
+    pub ln_rho: f64,
 }
 
 /// A KKT point's certificate, computed at θ from the network itself.
@@ -194,12 +220,17 @@ impl Certificate {
     /// How fast the direction turns per unit of ln ρ at temperature zero, where all margins with weight are equal: the
     /// minimum-norm element has the angle φ with θ that sin φ = ε/‖θ‖ gives, and tan φ is the ratio of its parts.
     pub fn speed(&self) -> f64 {
-        let sine = self.relative().min(1.0);
-        sine / (1.0 - sine * sine).sqrt()
+        speed(self.relative())
     }
 }
 
-/// Goes to the KKT point that θ is heading for. None where the model is not exactly homogeneous (take its
+/// tan φ from sin φ.
+fn speed(sine: f64) -> f64 {
+    let sine = sine.min(1.0);
+    sine / (1.0 - sine * sine).sqrt()
+}
+
+/// Goes to the KKT point that θ is heading for, by the flow or by the short cut. None where the model is not exactly homogeneous (take its
 /// [homogenization](crate::model::Model::homogenized)), and where θ does not separate the data. `watch` may end it after any step; what has been reached is returned.
 ///
 /// # Errors
@@ -210,7 +241,7 @@ impl Certificate {
 /// ```
 /// use std::ops::ControlFlow;
 /// use std::sync::Arc;
-/// use latephase_core::limit::{Certificate, ShortCut, short_cut};
+/// use latephase_core::limit::{Certificate, Way, follow};
 /// use latephase_core::loss::Logistic;
 /// use latephase_core::model::{Architecture, Mlp};
 /// use latephase_core::{Data, Problem};
@@ -218,16 +249,16 @@ impl Certificate {
 /// let data = Data::new(vec![side, 0.25, -side, 0.25], vec![0, 0], vec!["+".into(), "-".into()], vec![2])?;
 /// let model = Mlp { widths: vec![1], ..Mlp::default() }.assemble(&[2], 1)?;
 /// let problem = Problem::new(model, Box::new(Logistic::default()), Arc::new(data), None);
-/// let found = short_cut(&problem, &[0.1, 3.0, 1.0], &ShortCut::default(), &mut |_| ControlFlow::Continue(()))?.unwrap();
+/// let found = follow(&problem, &[0.1, 3.0, 1.0], &Way::short_cut(), &mut |_| ControlFlow::Continue(()))?.unwrap();
 /// assert!((found.margin - 0.125).abs() < 1e-12);
 /// let certificate = Certificate::at(&problem, &found.theta, 1e-6, true)?.unwrap();
 /// assert!(certificate.fit.epsilon < 1e-9 && certificate.fit.delta < 1e-9);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn short_cut(
+pub fn follow(
     problem: &Problem,
     theta: &[f64],
-    how: &ShortCut,
+    how: &Way,
     watch: &mut dyn FnMut(&Look) -> ControlFlow<()>,
 ) -> Result<Option<Found>, Breakdown> {
     let &Degree::Exact { degree } = problem.model.degree() else { return Ok(None) };
@@ -237,15 +268,17 @@ pub fn short_cut(
     }
     let mut start = theta.to_vec();
     scale(q_min.powf(-1.0 / degree), &mut start);
-    let mut climb = Climb::new(problem, degree, start.clone(), how)?;
+    let mut climb = Climb::new(problem, degree, start.clone());
     let ending = climb.run(how, watch)?;
-    let (steps, residual) = (climb.steps, climb.residual);
+    climb.finish(ending)?;
+    let (steps, residual, ln_rho) = (climb.steps, climb.residual, climb.ln_rho);
     let mut found = climb.theta;
     let mut is_polished = false;
-    if let Some(better) = polished(problem, &found, residual)? {
+    if how.clock == f64::INFINITY
+        && let Some(better) = polished(problem, &found, residual)?
+    {
         (found, is_polished) = (better, true);
     }
-    silence(problem, &mut found);
     let cosine = (dot(&found, &start) / (norm(&found) * norm(&start))).clamp(-1.0, 1.0);
     // Small angles from the chord: the cosine loses half their digits.
     let chord = crate::numeric::scaled_distance(1.0 / norm(&found), &found, 1.0 / norm(&start), &start);
@@ -258,6 +291,7 @@ pub fn short_cut(
         margin: least_margin(problem, &found)? / norm(&found).powf(degree),
         angle,
         is_polished,
+        ln_rho,
         theta: found,
     }))
 }
@@ -280,17 +314,6 @@ fn polished(problem: &Problem, theta: &[f64], residual: f64) -> Result<Option<Ve
     Ok((is_near && is_high).then(|| point.theta().to_vec()))
 }
 
-/// Puts neurons out that are only rounding.
-fn silence(problem: &Problem, theta: &mut [f64]) {
-    let Some(two) = problem.model.neurons() else { return };
-    let size = norm(theta);
-    for r in 0..two.width {
-        if two.size(theta, r) <= SILENT * size {
-            two.places(r).for_each(|p| theta[p] = 0.0);
-        }
-    }
-}
-
 /// The ascent with what it remembers from step to step.
 struct Climb<'a> {
     degree: f64,
@@ -305,20 +328,18 @@ struct Climb<'a> {
     weight: f64,
     steps: usize,
     residual: f64,
+    ln_rho: f64,
+    /// The θ of the least residual, with it, and whether steps were taken on trust there.
+    best: Option<(Vec<f64>, f64, bool)>,
 }
 
 impl<'a> Climb<'a> {
-    fn new(
-        problem: &'a Problem,
-        degree: f64,
-        theta: Vec<f64>,
-        how: &ShortCut,
-    ) -> Result<Climb<'a>, Breakdown> {
+    fn new(problem: &'a Problem, degree: f64, theta: Vec<f64>) -> Climb<'a> {
         let pieces: Box<dyn Pieces + 'a> = match problem.model.neurons() {
             Some(two) => Box::new(TwoLayer::new(problem, two)),
             None => Box::new(Tangents::new(problem, degree)),
         };
-        Ok(Climb {
+        Climb {
             degree,
             pieces,
             theta,
@@ -327,86 +348,135 @@ impl<'a> Climb<'a> {
             solver: Nnls::new(),
             gram: Vec::new(),
             stride: 0,
-            weight: how.weight,
+            weight: 1.0,
             steps: 0,
             residual: f64::INFINITY,
-        })
+            ln_rho: 0.0,
+            best: None,
+        }
     }
 
     fn run(
         &mut self,
-        how: &ShortCut,
+        how: &Way,
         watch: &mut dyn FnMut(&Look) -> ControlFlow<()>,
     ) -> Result<Ending, Breakdown> {
-        let (mut best, mut since) = (f64::INFINITY, 0);
+        let (mut best, mut since, mut promise) = (f64::INFINITY, 0, None);
+        let least_weight = self.pieces.least_weight().max(1.0 / how.clock);
+        self.weight = self.weight.max(least_weight);
         self.centre()?;
         while self.steps < how.steps {
             self.steps += 1;
             let size = norm(&self.theta);
-            let x = self.solve(size)?;
-            let moved = crate::numeric::distance(&x, &self.theta);
+            let (x, sum) = self.solve(size)?;
+            let step: Vec<f64> = x.iter().zip(&self.theta).map(|(x, t)| x - t).collect();
+            let moved = norm(&step);
             if moved > how.kappa * size {
-                self.weight = (self.weight + 1.0) * moved / (how.kappa * size) - 1.0 + 0.1;
+                self.weight = 1.1 * (self.weight + 0.05) * moved / (how.kappa * size);
+                self.weigh();
+                promise = None;
                 continue;
             }
-            self.residual = (1.0 + self.weight) * moved / size;
+            let before = std::mem::replace(&mut self.residual, distance(&sum, &self.theta) / size);
             let look = Look {
                 step: self.steps,
                 residual: self.residual,
                 margin: size.powf(-self.degree),
                 cuts: self.lambda.iter().filter(|l| **l > 0.0).count(),
                 weight: self.weight,
+                ln_rho: self.ln_rho,
             };
-            let wants_end = watch(&look).is_break();
             let is_done = self.residual <= how.tolerance;
-            let promised = 0.5 * (size * size - dot(&x, &x));
+            // −⟨θ, d⟩ − ½⟨d, (B − w)d⟩.
+            let bent = dot(&step, &sum) - dot(&step, &self.theta) - self.weight * moved * moved;
+            let promised = -dot(&self.theta, &step) - 0.5 * bent;
             let least = self.pieces.least(&x)?;
-            let mut to = x;
+            let mut to = x.clone();
             let is_separating = least > 0.0 && least.is_finite();
             if is_separating {
                 scale(least.powf(-1.0 / self.degree), &mut to);
             }
             let fall = 0.5 * (size * size - dot(&to, &to));
+            // A corrected model is held to what the plain one promised: it has the curvature twice.
+            let promised = *promise.get_or_insert(promised);
+            let used = self.weight;
             let by_trust = promised.abs() <= ROUNDING * size * size && is_separating;
-            if by_trust || (is_separating && fall >= SERIOUS * promised && fall > 0.0) {
-                if fall >= 0.7 * promised && !by_trust {
-                    self.weight = (SHRINK * self.weight).max(how.weight);
+            if by_trust && self.residual > 2.0 * best {
+                // What f64 resolves of the programme is worse than the point is.
+                self.weight = GROW * (self.weight + 0.01);
+                self.weigh();
+                promise = None;
+                since += 1;
+                if since > PATIENCE || watch(&look).is_break() {
+                    break;
                 }
+                continue;
+            }
+            if self.residual < best {
+                self.best = Some((self.theta.clone(), self.residual, by_trust));
+            }
+            if by_trust || (is_separating && fall >= SERIOUS * promised && fall > 0.0) {
+                if (!by_trust && fall >= 0.7 * promised) || (by_trust && self.residual < 0.7 * before) {
+                    // Rounding of the programme grows with 1/w.
+                    let least = least_weight.max((UNRESOLVED / self.residual).min(1.0));
+                    self.weight = (SHRINK * self.weight).max(least);
+                }
+                self.ln_rho += dot(&sum, &sum) / (used * dot(&x, &x));
                 self.theta = to;
                 self.centre()?;
+                promise = None;
+            } else if self.pieces.learn(&x)? {
+                // The model of the next programme is right where this one was wrong.
             } else {
-                // A piece that the model does not know may be the reason: then the next programme knows it.
-                if !self.pieces.learn(&to)? || fall < -promised {
-                    self.weight = GROW * (self.weight + 0.1);
-                }
+                self.weight = GROW * (self.weight + 0.01);
+                self.weigh();
+                promise = None;
             }
             if is_done {
                 return Ok(Ending::Converged);
             }
-            if wants_end {
-                return Ok(Ending::Stopped);
-            }
             since += 1;
             if self.residual < 0.9 * best {
-                (best, since) = (self.residual, 0);
+                since = 0;
             }
-            if by_trust && since > PATIENCE {
-                return Ok(Ending::Stalled);
+            best = best.min(self.residual);
+            if watch(&look).is_break() {
+                return Ok(Ending::Stopped);
             }
-            if self.weight > 1e14 {
-                return Ok(Ending::Stalled);
+            if (by_trust && since > PATIENCE) || self.weight > 1e14 {
+                break;
             }
         }
-        Ok(Ending::Steps)
+        Ok(if self.steps < how.steps { Ending::Stalled } else { Ending::Steps })
+    }
+
+    /// Goes back to the best point among those that differ by rounding, takes the kinks that carry weight to exactly 0, and
+    /// what is left of dying neurons away.
+    fn finish(&mut self, ending: Ending) -> Result<(), Breakdown> {
+        if let Some((theta, residual, true)) = self.best.take()
+            && (residual < self.residual || ending == Ending::Stalled)
+        {
+            (self.theta, self.residual) = (theta, residual);
+            self.centre()?;
+        }
+        let size = norm(&self.theta);
+        self.solve(size)?;
+        self.pieces.settle(&self.lambda, SILENT * size, &mut self.theta);
+        Ok(())
     }
 
     /// Moves the model to θ, with the cuts that carry weight.
     fn centre(&mut self) -> Result<(), Breakdown> {
         self.drop_idle(0);
-        self.pieces.centre(&self.theta)?;
+        self.pieces.centre(&self.theta, &self.lambda)?;
+        self.weigh();
+        Ok(())
+    }
+
+    fn weigh(&mut self) {
+        self.pieces.weigh(self.weight);
         self.stride = 0;
         self.gram.clear();
-        Ok(())
     }
 
     /// Cuts without weight for more than `most` programmes leave.
@@ -448,13 +518,12 @@ impl<'a> Climb<'a> {
         }
     }
 
-    /// The proximal point of the model.
-    fn solve(&mut self, size: f64) -> Result<Vec<f64>, Breakdown> {
-        let w = self.weight;
-        let mut x = self.theta.clone();
+    /// The proximal point of the model, and Σ λ_k g_k.
+    fn solve(&mut self, size: f64) -> Result<(Vec<f64>, Vec<f64>), Breakdown> {
+        let (mut x, mut sum) = (self.theta.clone(), self.theta.clone());
         let mut slack = f64::INFINITY;
         for round in 0..CUTTING {
-            let moved = crate::numeric::distance(&x, &self.theta) / size;
+            let moved = distance(&x, &self.theta) / size;
             // The first cuts are those at θ itself.
             let allowed = if round == 0 { 0.3 } else { (0.01 * moved * moved).clamp(1e-14, 1e-3) };
             let (joined, least) = self.pieces.cut(&x, 1.0 - allowed, round == 0)?;
@@ -466,12 +535,11 @@ impl<'a> Climb<'a> {
             }
             slack = 1.0 - least;
             self.grow_gram();
-            let b: Vec<f64> =
-                (0..k).map(|i| (1.0 + w) * self.pieces.right(i) - w * self.pieces.along(i)).collect();
+            let b: Vec<f64> = (0..k).map(|i| self.pieces.right(i)).collect();
             let fit = self.solver.solve(Gram::new(&self.gram, k, self.stride), &b, &self.lambda);
             self.lambda.copy_from_slice(fit.lambda);
-            self.pieces.combine(&self.lambda, &mut x);
-            x.iter_mut().zip(&self.theta).for_each(|(x, t)| *x = (w * t + *x) / (1.0 + w));
+            self.pieces.combine(&self.lambda, &mut sum);
+            self.pieces.towards(&sum, &mut x);
             for (idle, l) in self.idle.iter_mut().zip(&self.lambda) {
                 *idle = if *l > 0.0 { 0 } else { *idle + 1 };
             }
@@ -479,6 +547,6 @@ impl<'a> Climb<'a> {
                 self.drop_idle(IDLE);
             }
         }
-        Ok(x)
+        Ok((x, sum))
     }
 }

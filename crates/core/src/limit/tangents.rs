@@ -34,11 +34,23 @@ pub(super) struct Tangents<'a> {
     all: Vec<Constraint>,
     cuts: Vec<Cut>,
     is_kinked: bool,
+    weight: f64,
+    /// Times that steps from this centre fell short.
+    lessons: usize,
 }
 
 impl<'a> Tangents<'a> {
     pub fn new(problem: &'a Problem, degree: f64) -> Tangents<'a> {
-        Tangents { problem, degree, theta: Vec::new(), all: Vec::new(), cuts: Vec::new(), is_kinked: false }
+        Tangents {
+            problem,
+            degree,
+            theta: Vec::new(),
+            all: Vec::new(),
+            cuts: Vec::new(),
+            is_kinked: false,
+            weight: 1.0,
+            lessons: 0,
+        }
     }
 
     fn tangent(&self, k: usize, at: &[f64], q: f64, is_centre: bool) -> Result<Cut, Breakdown> {
@@ -69,10 +81,19 @@ impl<'a> Tangents<'a> {
 }
 
 impl Pieces for Tangents<'_> {
-    fn centre(&mut self, theta: &[f64]) -> Result<(), Breakdown> {
+    fn least_weight(&self) -> f64 {
+        1.0
+    }
+
+    fn weigh(&mut self, weight: f64) {
+        self.weight = weight;
+    }
+
+    fn centre(&mut self, theta: &[f64], _lambda: &[f64]) -> Result<(), Breakdown> {
         let before = std::mem::replace(&mut self.theta, theta.to_vec());
         self.all = constraints(self.problem, theta)?;
         self.look_for_kinks();
+        self.lessons = 0;
         let (size, mut cuts) = (crate::numeric::norm(theta), std::mem::take(&mut self.cuts));
         for cut in &mut cuts {
             let k = cut.constraint;
@@ -149,6 +170,7 @@ impl Pieces for Tangents<'_> {
     }
 
     fn learn(&mut self, x: &[f64]) -> Result<bool, Breakdown> {
+        self.lessons += 1;
         if !self.is_kinked {
             return Ok(false);
         }
@@ -165,7 +187,8 @@ impl Pieces for Tangents<'_> {
                 any = true;
             }
         }
-        Ok(any)
+        // Now and then the step has to become shorter, too.
+        Ok(any && self.lessons % 4 != 0)
     }
 
     fn cuts(&self) -> usize {
@@ -177,19 +200,24 @@ impl Pieces for Tangents<'_> {
     }
 
     fn inner(&self, i: usize, j: usize) -> f64 {
-        dot(&self.cuts[i].gradient, &self.cuts[j].gradient)
+        dot(&self.cuts[i].gradient, &self.cuts[j].gradient) / (1.0 + self.weight)
     }
 
     fn right(&self, k: usize) -> f64 {
-        self.cuts[k].right
-    }
-
-    fn along(&self, k: usize) -> f64 {
-        self.cuts[k].along
+        self.cuts[k].right - self.cuts[k].along * self.weight / (1.0 + self.weight)
     }
 
     fn combine(&self, lambda: &[f64], to: &mut [f64]) {
         to.fill(0.0);
         self.cuts.iter().zip(lambda).filter(|(_, l)| **l != 0.0).for_each(|(c, l)| axpy(*l, &c.gradient, to));
     }
+
+    fn towards(&self, sum: &[f64], to: &mut [f64]) {
+        let whole = 1.0 + self.weight;
+        for ((to, t), s) in to.iter_mut().zip(&self.theta).zip(sum) {
+            *to = t + (s - t) / whole;
+        }
+    }
+
+    fn settle(&self, _lambda: &[f64], _small: f64, _theta: &mut [f64]) {}
 }

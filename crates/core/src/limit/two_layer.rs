@@ -7,12 +7,17 @@
 //! where σ̂ is σ if A_cr times the jump of σ′ is negative, and the line through z_ir otherwise: a concave function. Its cut at
 //! x has slopes p_r = A_cr σ̂′(z_ir(x)), the gradient (p_r x_i; u_co σ(z_ir)) and, since σ(z) = σ′(z)z, the right-hand side
 //! 1 + q_c(θ) whatever the slopes are.
+//!
+//! What the linearisation leaves out is −Σ λ_c (A_cr(x) − A_cr)(σ(z_ir(x)) − σ(z_ir)): for each neuron a bilinear form in its
+//! two layers with the matrix M_r = Σ λ_c s_cr x_i u_cᵀ. The metric has it, as far as it keeps B positive: B is (1 + w)I less
+//! M_r on the leading singular pair (m, u) of M_r, its value μ cut at 1, which is what it is for a neuron of a KKT point. With
+//! one output that is all of M_r. In the plane of (m, 0) and (0, u) B has the eigenvalues 1 + w ∓ μ along (m, ±u)/√2.
 
 use super::pieces::{Pieces, keep};
 use crate::kkt::constraints;
 use crate::loss::Constraint;
 use crate::matrix::gram;
-use crate::numeric::{axpy, dot};
+use crate::numeric::{axpy, dot, norm, scale};
 use crate::{Breakdown, Neurons, Problem};
 
 struct Cut {
@@ -21,7 +26,9 @@ struct Cut {
     right: Vec<bool>,
     /// p.
     slopes: Vec<f64>,
-    along: f64,
+    /// The parts of its gradient along (m, u)/√2 and (m, −u)/√2, neuron by neuron.
+    plus: Vec<f64>,
+    minus: Vec<f64>,
 }
 
 pub(super) struct TwoLayer<'a> {
@@ -37,7 +44,29 @@ pub(super) struct TwoLayer<'a> {
     values: Vec<f64>,
     outer: Vec<f64>,
     margins: Vec<f64>,
+    theta: Vec<f64>,
+    weight: f64,
+    pairs: Vec<Pair>,
+    /// ⟨m_r, x_i⟩.
+    leading: Vec<f64>,
+    /// B⁻¹ less the multiple of the identity, along (m, u)/√2 and (m, −u)/√2.
+    stretch: [Vec<f64>; 2],
+    /// z and A of B⁻¹θ − θ.
+    tilt: [Vec<f64>; 2],
+    /// What a corrected model lowers its margins by, and whether it has been corrected.
+    lowered: Vec<f64>,
+    is_corrected: bool,
     cuts: Vec<Cut>,
+}
+
+/// The leading singular pair of M_r.
+struct Pair {
+    m: Vec<f64>,
+    u: Vec<f64>,
+    /// μ, at most 1.
+    value: f64,
+    /// Whether it is below 1: then the neuron is worth less than it costs, and dies.
+    dies: bool,
 }
 
 impl<'a> TwoLayer<'a> {
@@ -56,6 +85,14 @@ impl<'a> TwoLayer<'a> {
             values: Vec::new(),
             outer: Vec::new(),
             margins: Vec::new(),
+            theta: Vec::new(),
+            weight: 1.0,
+            pairs: Vec::new(),
+            leading: Vec::new(),
+            stretch: [Vec::new(), Vec::new()],
+            tilt: [Vec::new(), Vec::new()],
+            lowered: Vec::new(),
+            is_corrected: false,
             cuts: Vec::new(),
         }
     }
@@ -100,16 +137,117 @@ impl<'a> TwoLayer<'a> {
         let width = self.two.width;
         let outer = &self.outer[constraint * width..(constraint + 1) * width];
         let i = self.list[constraint].example;
-        let pre = &self.pre[i * width..(i + 1) * width];
         let slopes: Vec<f64> =
             outer.iter().zip(&right).map(|(a, right)| a * self.two.slopes[usize::from(*right)]).collect();
-        let along = dot(&slopes, pre) + self.margins[constraint];
-        Cut { constraint, right, slopes, along }
+        let (mut plus, mut minus) = (vec![0.0; width], vec![0.0; width]);
+        let (half, cot) = (0.5f64.sqrt(), &self.cotangents[constraint]);
+        for r in 0..width {
+            let inner = slopes[r] * self.leading[i * width + r];
+            let outer = dot(&self.pairs[r].u, cot) * self.values[i * width + r];
+            (plus[r], minus[r]) = (half * (inner + outer), half * (inner - outer));
+        }
+        Cut { constraint, right, slopes, plus, minus }
+    }
+
+    /// M_r of all neurons, for cuts with these weights.
+    fn find_pairs(&mut self, lambda: &[f64]) {
+        let (cols, outputs, width) = (self.two.cols(), self.two.outputs, self.two.width);
+        let mut matrices = vec![vec![0.0; cols * outputs]; width];
+        for (cut, l) in self.cuts.iter().zip(lambda).filter(|(_, l)| **l > 0.0) {
+            let x = self.input(self.list[cut.constraint].example);
+            for (matrix, right) in matrices.iter_mut().zip(&cut.right) {
+                let s = self.two.slopes[usize::from(*right)];
+                for (o, u) in
+                    self.cotangents[cut.constraint].iter().enumerate().filter(|(_, u)| s * **u != 0.0)
+                {
+                    axpy(l * s * u, x, &mut matrix[o * cols..(o + 1) * cols]);
+                }
+            }
+        }
+        self.pairs = matrices.iter().map(|matrix| leading_pair(matrix, cols, outputs)).collect();
+        let n = self.problem.train.n();
+        self.leading = vec![0.0; n * width];
+        for i in 0..n {
+            for r in 0..width {
+                self.leading[i * width + r] = dot(&self.pairs[r].m, self.input(i));
+            }
+        }
+    }
+
+    /// B⁻¹ v less v.
+    fn bent(&self, v: &[f64], to: &mut [f64]) {
+        let (two, half) = (&self.two, 0.5f64.sqrt());
+        let part = 1.0 / (1.0 + self.weight) - 1.0;
+        to.iter_mut().zip(v).for_each(|(to, v)| *to = part * v);
+        for (r, pair) in self.pairs.iter().enumerate() {
+            let inner: f64 = pair.m.iter().enumerate().map(|(i, m)| m * v[two.inner(r, i)]).sum();
+            let outer: f64 = pair.u.iter().enumerate().map(|(o, u)| u * v[two.outer(o, r)]).sum();
+            let plus = self.stretch[0][r] * half * (inner + outer);
+            let minus = self.stretch[1][r] * half * (inner - outer);
+            let (inner, outer) = (half * (plus + minus), half * (plus - minus));
+            pair.m.iter().enumerate().for_each(|(i, m)| to[two.inner(r, i)] += inner * m);
+            pair.u.iter().enumerate().for_each(|(o, u)| to[two.outer(o, r)] += outer * u);
+        }
+    }
+
+    /// q̂_c at a point with these z and A; what a correction lowers it by is taken off.
+    fn model(&self, c: usize, z: &[f64], a: &[f64]) -> f64 {
+        let width = self.two.width;
+        let i = self.list[c].example;
+        let (z0, sigma) = (&self.pre[i * width..(i + 1) * width], &self.values[i * width..(i + 1) * width]);
+        let a0 = &self.outer[c * width..(c + 1) * width];
+        let mut value = -self.lowered[c];
+        for r in 0..width {
+            let right = self.is_right(a0[r], z0[r], z[r]);
+            value += a0[r] * self.two.slopes[usize::from(right)] * z[r] + (a[r] - a0[r]) * sigma[r];
+        }
+        value
     }
 }
 
+/// The leading singular pair of a matrix given column by column, its value at most 1.
+fn leading_pair(matrix: &[f64], rows: usize, cols: usize) -> Pair {
+    let mut u = vec![0.0; cols];
+    let longest = (0..cols).max_by(|a, b| {
+        let size = |o: usize| norm(&matrix[o * rows..(o + 1) * rows]);
+        size(*a).total_cmp(&size(*b))
+    });
+    u[longest.unwrap_or(0)] = 1.0;
+    let mut m = vec![0.0; rows];
+    let mut value = 0.0;
+    for _ in 0..if cols == 1 { 1 } else { 30 } {
+        m.fill(0.0);
+        u.iter().enumerate().for_each(|(o, u)| axpy(*u, &matrix[o * rows..(o + 1) * rows], &mut m));
+        value = norm(&m);
+        if !(value > 0.0) {
+            return Pair { m: vec![0.0; rows], u: vec![0.0; cols], value: 0.0, dies: true };
+        }
+        scale(1.0 / value, &mut m);
+        (0..cols).for_each(|o| u[o] = dot(&matrix[o * rows..(o + 1) * rows], &m));
+        let size = norm(&u);
+        scale(1.0 / size, &mut u);
+    }
+    Pair { m, u, value: value.min(1.0), dies: value < 1.0 }
+}
+
 impl Pieces for TwoLayer<'_> {
-    fn centre(&mut self, theta: &[f64]) -> Result<(), Breakdown> {
+    fn least_weight(&self) -> f64 {
+        1e-5
+    }
+
+    fn weigh(&mut self, weight: f64) {
+        self.weight = weight;
+        let stretch =
+            |sign: f64, pair: &Pair| 1.0 / (1.0 + weight + sign * pair.value) - 1.0 / (1.0 + weight);
+        self.stretch = [-1.0, 1.0].map(|sign| self.pairs.iter().map(|pair| stretch(sign, pair)).collect());
+        let mut bent = vec![0.0; self.theta.len()];
+        self.bent(&self.theta, &mut bent);
+        self.tilt = [self.pre_activations(&bent), self.along_outputs(&bent)];
+        self.lowered.fill(0.0);
+        self.is_corrected = false;
+    }
+
+    fn centre(&mut self, theta: &[f64], lambda: &[f64]) -> Result<(), Breakdown> {
         let width = self.two.width;
         if self.list.is_empty() {
             self.list = constraints(self.problem, theta)?;
@@ -132,6 +270,10 @@ impl Pieces for TwoLayer<'_> {
                 dot(&self.outer[c * width..(c + 1) * width], &self.values[i * width..(i + 1) * width])
             })
             .collect();
+        self.theta = theta.to_vec();
+        self.lowered = vec![0.0; self.list.len()];
+        self.is_corrected = false;
+        self.find_pairs(lambda);
         let mut cuts = std::mem::take(&mut self.cuts);
         for cut in &mut cuts {
             let c = cut.constraint;
@@ -164,19 +306,14 @@ impl Pieces for TwoLayer<'_> {
         let known = self.cuts.len();
         for c in 0..self.list.len() {
             let i = self.list[c].example;
-            let (span, of) = (i * width..(i + 1) * width, c * width..(c + 1) * width);
-            let (z, z0, sigma) = (&pre[span.clone()], &self.pre[span.clone()], &self.values[span]);
-            let (a, a0) = (&outer[of.clone()], &self.outer[of]);
-            let mut value = 0.0;
-            for r in 0..width {
-                let right = self.is_right(a0[r], z0[r], z[r]);
-                value += a0[r] * self.two.slopes[usize::from(right)] * z[r] + (a[r] - a0[r]) * sigma[r];
-            }
+            let (z, a) = (&pre[i * width..(i + 1) * width], &outer[c * width..(c + 1) * width]);
+            let value = self.model(c, z, a);
             least = least.min(value);
             let matters = if at_centre { value < 2.0 - level } else { value < level };
             if !matters {
                 continue;
             }
+            let (a0, z0) = (&self.outer[c * width..], &self.pre[i * width..]);
             let right: Vec<bool> = (0..width).map(|r| self.is_right(a0[r], z0[r], z[r])).collect();
             if self.cuts[..known].iter().any(|cut| cut.constraint == c && cut.right == right) {
                 continue;
@@ -188,8 +325,20 @@ impl Pieces for TwoLayer<'_> {
         Ok((joined, least))
     }
 
-    fn learn(&mut self, _x: &[f64]) -> Result<bool, Breakdown> {
-        Ok(false)
+    fn learn(&mut self, x: &[f64]) -> Result<bool, Breakdown> {
+        if self.is_corrected {
+            return Ok(false);
+        }
+        let (pre, outer, width) = (self.pre_activations(x), self.along_outputs(x), self.two.width);
+        let above = |c: usize| {
+            let i = self.list[c].example;
+            let (z, a) = (&pre[i * width..(i + 1) * width], &outer[c * width..(c + 1) * width]);
+            let value: f64 = z.iter().zip(a).map(|(z, a)| a * self.two.value(*z)).sum();
+            self.model(c, z, a) - value
+        };
+        self.lowered = (0..self.list.len()).map(above).collect();
+        self.is_corrected = true;
+        Ok(true)
     }
 
     fn cuts(&self) -> usize {
@@ -206,15 +355,23 @@ impl Pieces for TwoLayer<'_> {
         let inner = dot(&a.slopes, &b.slopes) * self.products[m * self.problem.train.n() + n];
         let outputs = dot(&self.cotangents[a.constraint], &self.cotangents[b.constraint]);
         let (p, q) = (&self.values[m * width..(m + 1) * width], &self.values[n * width..(n + 1) * width]);
-        inner + outputs * dot(p, q)
+        let mut sum = (inner + outputs * dot(p, q)) / (1.0 + self.weight);
+        for r in 0..width {
+            sum += self.stretch[0][r] * a.plus[r] * b.plus[r] + self.stretch[1][r] * a.minus[r] * b.minus[r];
+        }
+        sum
     }
 
     fn right(&self, k: usize) -> f64 {
-        1.0 + self.margins[self.cuts[k].constraint]
-    }
-
-    fn along(&self, k: usize) -> f64 {
-        self.cuts[k].along
+        let (cut, width) = (&self.cuts[k], self.two.width);
+        let i = self.list[cut.constraint].example;
+        let [z, a] = &self.tilt;
+        let (z, sigma) = (&z[i * width..(i + 1) * width], &self.values[i * width..(i + 1) * width]);
+        let a = &a[cut.constraint * width..(cut.constraint + 1) * width];
+        1.0 + self.margins[cut.constraint]
+            + self.lowered[cut.constraint]
+            + dot(&cut.slopes, z)
+            + dot(a, sigma)
     }
 
     fn combine(&self, lambda: &[f64], to: &mut [f64]) {
@@ -238,6 +395,56 @@ impl Pieces for TwoLayer<'_> {
                 axpy(*p, &x[..two.inputs], &mut to[r * two.inputs..(r + 1) * two.inputs]);
                 if two.bias {
                     to[two.inner(r, two.inputs)] += p;
+                }
+            }
+        }
+    }
+    fn towards(&self, sum: &[f64], to: &mut [f64]) {
+        let step: Vec<f64> = sum.iter().zip(&self.theta).map(|(s, t)| s - t).collect();
+        self.bent(&step, to);
+        for ((to, d), t) in to.iter_mut().zip(&step).zip(&self.theta) {
+            *to += d + t;
+        }
+    }
+
+    fn settle(&self, lambda: &[f64], small: f64, theta: &mut [f64]) {
+        let two = &self.two;
+        let mut pins: Vec<Vec<usize>> = vec![Vec::new(); two.width];
+        for (k, a) in self.cuts.iter().enumerate().filter(|(k, _)| lambda[*k] > 0.0) {
+            let others = self.cuts[..k].iter().zip(lambda);
+            for (b, _) in others.filter(|(b, l)| **l > 0.0 && b.constraint == a.constraint) {
+                let i = self.list[a.constraint].example;
+                for r in (0..two.width)
+                    .filter(|r| a.right[*r] != b.right[*r] && !pins[*r].contains(&i))
+                    .collect::<Vec<_>>()
+                {
+                    pins[r].push(i);
+                }
+            }
+        }
+        for (r, pins) in pins.iter().enumerate() {
+            if two.size(theta, r) <= small && self.pairs[r].dies {
+                two.places(r).for_each(|p| theta[p] = 0.0);
+                continue;
+            }
+            // An orthonormal basis of the inputs that the row has to be across.
+            let mut basis: Vec<Vec<f64>> = Vec::new();
+            for i in pins {
+                let mut e = self.input(*i).to_vec();
+                let whole = norm(&e);
+                for _ in 0..2 {
+                    basis.iter().for_each(|b| axpy(-dot(b, &e), b, &mut e));
+                }
+                let rest = norm(&e);
+                if rest > 1e-9 * whole {
+                    scale(1.0 / rest, &mut e);
+                    basis.push(e);
+                }
+            }
+            for _ in 0..2 {
+                for e in &basis {
+                    let along: f64 = e.iter().enumerate().map(|(i, e)| e * theta[two.inner(r, i)]).sum();
+                    e.iter().enumerate().for_each(|(i, e)| theta[two.inner(r, i)] -= along * e);
                 }
             }
         }

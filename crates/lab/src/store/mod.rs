@@ -9,6 +9,7 @@
 //! | `theta.safetensors` | θ at the end |
 //! | `manifest.json` | version, machine, outcome, timings, counts |
 //! | `findings.json`, `report.html` | what was found, and the page |
+//! | `limit/` | the KKT point that it is heading for, where it has been [looked for](crate::limit) |
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -74,6 +75,14 @@ impl Store {
     /// When it cannot be listed.
     pub fn has_checkpoints(dir: &Path) -> Result<bool, Error> {
         Ok(!checkpoints(dir)?.is_empty())
+    }
+
+    /// The newest checkpoint of a run directory, whole or not.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn last_checkpoint(dir: &Path) -> Result<Option<PathBuf>, Error> {
+        Ok(checkpoints(dir)?.pop().map(|(_, path)| path))
     }
 
     /// Goes on with a run directory from its newest whole checkpoint; `rows.csv` is cut to that checkpoint's length.
