@@ -63,6 +63,11 @@ fn margin(problem: &Problem, at: &mut Iterate) -> f64 {
     q_min / norm(at.theta()).powf(problem.model.degree().order().unwrap())
 }
 
+fn unit(theta: &[f64]) -> Vec<f64> {
+    let rho = norm(theta);
+    theta.iter().map(|t| t / rho).collect()
+}
+
 fn count(algorithm: &dyn Algorithm, name: &str) -> u64 {
     algorithm.counts().iter().find(|(n, _)| *n == name).map_or(0, |(_, n)| *n)
 }
@@ -282,6 +287,39 @@ fn every_clock_tells_the_flows_time() {
     let mut at = Iterate::new(vec![1.0]);
     (0..100).for_each(|_| constant.step(&problem, &mut at).unwrap());
     assert_close(at.clocks.ln_time.exp(), 50.0, 1e-12, "constant rate");
+}
+
+#[test]
+fn the_account_bounds_the_bundles_error_and_keeps_the_tolerance() {
+    for text in SMOOTH {
+        let problem = problem(model(text, 2, 1), "kind = 'exponential'", four_points());
+        let theta = problem.model.init(&mut stream(4, "model.init", 0));
+        for tolerance in [0.04, 0.02, 0.01] {
+            let mut bundle = begin(&format!("kind = 'bundle'\ntolerance = {tolerance}"), &problem);
+            let mut at = Iterate::new(theta.clone());
+            let (mut path, mut last) = (0.0, unit(&theta));
+            while ln_loss(&problem, &mut at) > -20.0 {
+                bundle.step(&problem, &mut at).unwrap();
+                let now = unit(at.theta());
+                path += distance(&last, &now);
+                last = now;
+            }
+            let target = ln_loss(&problem, &mut at);
+            let exact = direction_at("kind = 'flow'\nrtol = 1e-12", &problem, &theta, target);
+            let (error, account) = (distance(&last, &exact), bundle.direction_error());
+            assert!(error <= account, "{text} {tolerance}: {error:e} against an account of {account:e}");
+            assert!(account <= tolerance * path, "{text}: {account:e} over {path} is more than {tolerance}");
+            // An account that bounds anything by being huge would be worth nothing.
+            assert!(account > 0.1 * tolerance * path, "{text}: {account:e} over {path}");
+        }
+    }
+}
+
+#[test]
+fn a_tolerance_and_a_step_exclude_each_other() {
+    let (problem, _) = random_problem(2, 5, "'relu'", 3);
+    let refused = algorithm("kind = 'bundle'\nkappa = 0.01\ntolerance = 0.1").build().begin(&problem, 0);
+    assert!(refused.is_err_and(|e| e.field == "tolerance" && e.message.contains("kappa")));
 }
 
 // Kinks.
@@ -620,6 +658,7 @@ fn a_run_resumed_from_a_checkpoint_has_the_bits_of_one_that_was_not() {
         }
     }
     all.push("kind = 'bundle'\nkappa = 0.01".into());
+    all.push("kind = 'bundle'\ntolerance = 0.2".into());
     all.push("kind = 'bundle'\nkappa = 0.02\nmembers = 5\nepsilon = 0.5".into());
     all.push("kind = 'flow'\nrtol = 1e-4\nfloor = 0".into());
     all.push("kind = 'flow'\nrtol = 1e-3\nfloor = 0\ntableau = 'heun'\nnorm = 'linf'".into());

@@ -682,6 +682,7 @@ fn settings_that_make_no_sense_are_refused_with_their_name() {
         ("kind = 'stepped'\npace = 'lyu-li'\nbatch = { kind = 'shuffle', size = 0 }", "batch.size"),
         ("kind = 'bundle'\nkappa = -1", "kappa"),
         ("kind = 'bundle'\nepsilon = 0", "epsilon"),
+        ("kind = 'bundle'\ntolerance = 0", "tolerance"),
         ("kind = 'bundle'\nmembers = 1", "members"),
         ("kind = 'bundle'\nrepel = -1", "repel"),
         ("kind = 'flow'\nrtol = 0", "rtol"),

@@ -19,6 +19,10 @@
 //! Without the term e_k/h the direction is the minimum-norm element of all gradients within ε, which lags behind wherever
 //! F curves: an error of order ε that does not shrink with the step. DESIGN.md has the comparison.
 //!
+//! # Error control
+//! κ is given, or follows from the error that is allowed in the direction (`account.rs`); then ε = 8κ, and there are as many members
+//! as memory allows, at most 300.
+//!
 //! # Kinks that repel
 //! Where pieces meet as a maximum the flow leaves with one gradient. A member on the far side shows in the sign of its
 //! linearisation error (see `members.rs`): its plane lies below F at θ, by ‖g_k − g‖ times the distance of θ *from the
@@ -37,6 +41,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::account::Account;
 use super::members::{Member, Members};
 use super::{Algorithm, Field};
 use crate::catalogue::Entry;
@@ -55,33 +60,38 @@ const SHRINK: f64 = 0.7;
 /// Shortest relative step, ‖Δθ‖/ρ: ten times the spacing of f64.
 const FLOOR: f64 = 2e-15;
 
+/// Radius of the bundle under error control in units of κ: a narrower one costs null steps in the late phase, a fixed wide one
+/// an error in the early phase that does not shrink with κ.
+const REACH: f64 = 8.0;
+/// Members kept under error control, and the numbers that they may hold together: half a gigabyte.
+const MEMBERS: usize = 300;
+const LEAST_MEMBERS: usize = 40;
+const NUMBERS: usize = 64_000_000;
+
 /// The bundle flow in l2.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
-    /// Longest step as a part of ‖θ‖; 0.002 by default. Halve it to see the discretisation error.
-    #[serde(default = "two_thousandths")]
-    pub kappa: f64,
-    /// Radius of the bundle on the unit sphere; 4κ by default.
+    /// Error control: the error of the direction that may be added while the direction turns by 1 rad, by the method's own
+    /// estimate; 0.02 by default. It sets κ from window to window, and does not go together with `kappa`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
+    /// Longest step as a part of ‖θ‖. It switches the error control off: halve it to see the discretisation error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kappa: Option<f64>,
+    /// Radius of the bundle on the unit sphere; 4κ by default, 8κ under error control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
-    /// Most members; 80 by default. It has to exceed the number of pieces that slide together.
-    #[serde(default = "eighty")]
-    pub members: usize,
+    /// Most members; 80 by default, 300 under error control (fewer for models of more than 100,000 parameters). It has to
+    /// exceed the number of pieces that slide together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<usize>,
     /// A member is left out when its linearisation error is below −`repel`·‖g_k − g‖·‖θ_k − θ‖; 0.02 by default, infinity
     /// keeps all. Larger values miss kinks that θ̂ passes at a slant, and lag behind them.
     #[serde(default = "fiftieth")]
     pub repel: f64,
     #[serde(skip)]
     running: Option<Box<Running>>,
-}
-
-fn two_thousandths() -> f64 {
-    0.002
-}
-
-fn eighty() -> usize {
-    80
 }
 
 fn fiftieth() -> f64 {
@@ -91,7 +101,12 @@ fn fiftieth() -> f64 {
 #[derive(Clone, Debug)]
 struct Running {
     degree: f64,
+    kappa: f64,
+    /// The radius where it is given, else what follows from κ.
     epsilon: f64,
+    most: usize,
+    repel: f64,
+    account: Account,
     members: Members,
     solver: MinNorm,
     /// The length to try next, before the cap κρ/‖d‖; infinite at the start.
@@ -113,18 +128,34 @@ struct Running {
 }
 
 impl Bundle {
+    /// The tolerance where neither that nor κ is given.
+    pub const TOLERANCE: f64 = 0.02;
+
     /// A bundle flow with these settings.
     pub fn new(kappa: f64, epsilon: f64, members: usize) -> Self {
-        Bundle { kappa, epsilon: Some(epsilon), members, repel: fiftieth(), running: None }
+        Bundle {
+            tolerance: None,
+            kappa: Some(kappa),
+            epsilon: Some(epsilon),
+            members: Some(members),
+            repel: fiftieth(),
+            running: None,
+        }
+    }
+
+    /// The tolerance, where κ is not fixed.
+    fn allowed(&self) -> Option<f64> {
+        if self.kappa.is_some() { None } else { Some(self.tolerance.unwrap_or(Self::TOLERANCE)) }
+    }
+
+    /// The radius that goes with κ.
+    fn radius(&self, kappa: f64) -> f64 {
+        let of_kappa = if self.kappa.is_none() { REACH * kappa } else { 4.0 * kappa };
+        self.epsilon.unwrap_or(of_kappa)
     }
 
     fn running(&self) -> &Running {
         self.running.as_deref().expect("begin comes before step")
-    }
-
-    fn parts(&mut self) -> (f64, usize, f64, &mut Running) {
-        let running = self.running.as_deref_mut().expect("begin comes before step");
-        (self.kappa, self.members, self.repel, running)
     }
 }
 
@@ -152,7 +183,7 @@ impl Running {
     }
 
     /// Drops what is out of reach, repelling, or beyond the number, oldest first.
-    fn prune(&mut self, at: &Point<'_>, most: usize, repel: f64) {
+    fn prune(&mut self, at: &Point<'_>) {
         let mut keep = self.members.within(at.unit, self.epsilon);
         keep[self.current] = true;
         self.rho = at.rho;
@@ -162,13 +193,13 @@ impl Running {
             let piece = height * (m.along - (1.0 - 1.0 / self.degree) * m.euler) + m.entropy;
             let error = piece + at.ln_loss_sum;
             let largest = height * self.members.gap(k, self.current) * m.reach;
-            if keep[k] && error < -repel * largest {
+            if keep[k] && error < -self.repel * largest {
                 keep[k] = false;
                 self.repelled += 1;
             }
             self.members.list[k].error = error.abs();
         }
-        let mut over = keep.iter().filter(|k| **k).count().saturating_sub(most);
+        let mut over = keep.iter().filter(|k| **k).count().saturating_sub(self.most);
         for k in (0..keep.len()).filter(|&k| k != self.current) {
             if over > 0 && keep[k] {
                 keep[k] = false;
@@ -184,17 +215,17 @@ impl Running {
     }
 
     /// The longest h with ‖h·d‖ ≤ κρ, at most what the last steps allow.
-    fn length(&self, kappa: f64) -> f64 {
-        self.h.min(kappa * self.rho / (self.squared.sqrt() * self.rho.powf(self.degree - 1.0)))
+    fn length(&self) -> f64 {
+        self.h.min(self.kappa * self.rho / (self.squared.sqrt() * self.rho.powf(self.degree - 1.0)))
     }
 
     /// Solves the quadratic programme for the length that would be tried with the last direction, and aggregates the
     /// field of the current iterate.
-    fn solve(&mut self, kappa: f64) {
+    fn solve(&mut self) {
         let k = self.members.list.len();
         self.linear.clear();
         if k > 1 {
-            let per_error = 1.0 / (self.length(kappa) * self.rho.powf(2.0 * (self.degree - 1.0)));
+            let per_error = 1.0 / (self.length() * self.rho.powf(2.0 * (self.degree - 1.0)));
             self.linear.extend(self.members.list.iter().map(|m| m.error * per_error));
         }
         let gram = Gram::new(&self.members.gram, k, k);
@@ -236,11 +267,21 @@ fn unit_of(theta: &[f64]) -> (f64, Vec<f64>) {
 
 impl Algorithm for Bundle {
     fn begin(&mut self, problem: &Problem, _seed: u64) -> Result<(), Invalid> {
-        positive("kappa", self.kappa)?;
-        let epsilon = self.epsilon.unwrap_or(4.0 * self.kappa);
+        if self.tolerance.is_some() && self.kappa.is_some() {
+            let text = "kappa fixes the step and tolerance chooses it; give one of them";
+            return Err(Invalid::new("tolerance", text));
+        }
+        let allowed = self.allowed();
+        positive("tolerance", allowed.unwrap_or(Self::TOLERANCE))?;
+        let account = Account::new(allowed);
+        let kappa = self.kappa.unwrap_or(account.first_step());
+        positive("kappa", kappa)?;
+        let epsilon = self.radius(kappa);
         positive("epsilon", epsilon)?;
-        if self.members < 2 {
-            return Err(Invalid::new("members", format!("{} is too few; use at least 2", self.members)));
+        let room = (NUMBERS / (2 * problem.dim().max(1))).clamp(LEAST_MEMBERS, MEMBERS);
+        let most = self.members.unwrap_or(if allowed.is_some() { room } else { 80 });
+        if most < 2 {
+            return Err(Invalid::new("members", format!("{most} is too few; use at least 2")));
         }
         if !(self.repel >= 0.0) {
             return Err(Invalid::new("repel", format!("{} is not allowed; use 0 or more", self.repel)));
@@ -252,7 +293,11 @@ impl Algorithm for Bundle {
         };
         self.running = Some(Box::new(Running {
             degree,
+            kappa,
             epsilon,
+            most,
+            repel: self.repel,
+            account,
             members: Members::default(),
             solver: MinNorm::new(),
             h: f64::INFINITY,
@@ -275,13 +320,13 @@ impl Algorithm for Bundle {
     }
 
     fn step(&mut self, problem: &Problem, at: &mut Iterate) -> Result<(), Breakdown> {
-        let (kappa, most, repel, run) = self.parts();
+        let run = self.running.as_deref_mut().expect("begin comes before step");
         let eval = at.eval(problem, &RowSet::Full)?;
         let (rho, unit) = unit_of(at.theta());
         if run.members.list.is_empty() {
             run.admit(at.theta(), &eval, None, 0.0);
             run.rho = rho;
-            run.solve(kappa);
+            run.solve();
         }
         let squared = run.squared * rho.powf(2.0 * (run.degree - 1.0));
         let length = squared.sqrt();
@@ -290,7 +335,7 @@ impl Algorithm for Bundle {
                 "the bundle of nearby gradients contains 0: no direction lowers the loss to first order";
             return Err(Breakdown::Stationary { what: what.into() });
         }
-        let h = run.length(kappa);
+        let h = run.length();
         if h * length < FLOOR * rho {
             let what = format!(
                 "the bundle's steps shrank to {:.1e} of the norm of theta; f64 cannot resolve shorter ones",
@@ -312,6 +357,7 @@ impl Algorithm for Bundle {
         let (new_rho, new_unit) = unit_of(&theta);
         let moved = crate::numeric::distance(&unit, &new_unit);
         let rise = eval.ln_loss_sum - trial.ln_loss_sum;
+        let mut widen = false;
         if rise >= SERIOUS * (h * squared + run.standoff) {
             let factor = h * rho.powf(run.degree - 1.0);
             for k in 0..run.members.list.len() {
@@ -321,14 +367,18 @@ impl Algorithm for Bundle {
                 member.along = along / new_rho;
                 member.reach += moved;
             }
+            if run.account.enter(&run.field.direction, &unit, moved, h * length / rho, new_rho.ln()) {
+                run.kappa = run.account.step(run.kappa);
+                widen = true;
+            }
             run.admit(&theta, &trial, None, 0.0);
             run.h = GROW * h;
             run.serious += 1;
             // dt = ds/𝓛, and ln 𝓛 falls nearly linearly over a step.
             let ln_dt = h.ln() + ln_mean_exp(-eval.ln_loss, -trial.ln_loss);
             let point = Point { unit: &new_unit, rho: new_rho, ln_loss_sum: trial.ln_loss_sum };
-            run.prune(&point, most, repel);
-            run.solve(kappa);
+            run.prune(&point);
+            run.solve();
             at.move_to(theta, Some((&RowSet::Full, Arc::clone(&trial))));
             at.clocks.advance(h, ln_dt);
             at.clocks.epoch += 1;
@@ -337,8 +387,13 @@ impl Algorithm for Bundle {
             run.h = SHRINK * h;
             run.null += 1;
             let point = Point { unit: &unit, rho, ln_loss_sum: eval.ln_loss_sum };
-            run.prune(&point, most, repel);
-            run.solve(kappa);
+            run.prune(&point);
+            run.solve();
+        }
+        if widen {
+            let kappa = run.kappa;
+            let epsilon = self.radius(kappa);
+            self.running.as_deref_mut().expect("begin comes before step").epsilon = epsilon;
         }
         Ok(())
     }
@@ -348,18 +403,26 @@ impl Algorithm for Bundle {
         (!running.members.list.is_empty()).then_some(&running.field)
     }
 
+    fn direction_error(&self) -> f64 {
+        self.running.as_deref().map_or(f64::NAN, |r| r.account.error)
+    }
+
     fn norm(&self) -> AnyNorm {
         L2 {}.into()
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
         let r = self.running();
-        vec![
+        let mut counts = vec![
             ("serious_steps", r.serious),
             ("null_steps", r.null),
             ("members_left_out_as_repelling", r.repelled),
             ("members_with_weight", r.field.active as u64),
-        ]
+        ];
+        if self.kappa.is_none() {
+            counts.extend([("windows", r.account.windows), ("windows_above_tolerance", r.account.above)]);
+        }
+        counts
     }
 
     fn save(&self) -> State {
@@ -367,16 +430,18 @@ impl Algorithm for Bundle {
         let mut state = State::default();
         state.nest("members", r.members.save());
         state.put("solver", &r.solver.save());
-        state.put("numbers", &[r.h, r.squared, r.standoff, r.rho]);
+        state.nest("account", r.account.save());
+        state.put("numbers", &[r.h, r.squared, r.standoff, r.rho, r.kappa, r.epsilon]);
         state.put_counts("counts", &[r.serious, r.null, r.repelled, r.current as u64]);
         state
     }
 
     fn load(&mut self, state: &State) -> Result<(), Invalid> {
-        let (_, _, _, run) = self.parts();
+        let run = self.running.as_deref_mut().expect("begin comes before load");
+        run.account.load(&state.part("account"))?;
         run.members = Members::load(&state.part("members"))?;
         run.solver.load(state.get("solver")?)?;
-        [run.h, run.squared, run.standoff, run.rho] = state.numbers("numbers")?;
+        [run.h, run.squared, run.standoff, run.rho, run.kappa, run.epsilon] = state.numbers("numbers")?;
         let [serious, null, repelled, current] = state.counters("counts")?;
         (run.serious, run.null, run.repelled, run.current) = (serious, null, repelled, current as usize);
         if let Some(member) = run.members.list.get(run.current) {
@@ -393,6 +458,6 @@ impl Algorithm for Bundle {
 
 impl Entry for Bundle {
     const ABOUT: &'static str = "gradient flow through kinks and ties, by a bundle of nearby gradients";
-    const EXAMPLE: &'static str = "kappa = 0.002";
+    const EXAMPLE: &'static str = "tolerance = 0.02";
     const CITE: &'static [Cite] = &[LEMARECHAL_1975, WOLFE_1976, BURKE_2005, DAVIS_2020];
 }

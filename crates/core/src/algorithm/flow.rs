@@ -251,6 +251,10 @@ impl Algorithm for Flow {
         self.norm.clone()
     }
 
+    fn direction_error(&self) -> f64 {
+        self.running.as_ref().map_or(f64::NAN, |r| r.error)
+    }
+
     fn cites_of_parts(&self) -> Vec<Cite> {
         self.norm.cite().to_vec()
     }

@@ -14,11 +14,14 @@
 
 use rayon::prelude::*;
 
-use crate::numeric::{distance, dot};
+use crate::numeric::{axpy, distance, dot};
 use crate::{Invalid, State};
 
 /// Work (numbers times members) from which the dot products of a new row are shared between threads.
 const PARALLEL_WORK: usize = 200_000;
+
+/// Entries of the direction that are summed over all members at a time: 16 kB, which stay in a first-level cache.
+const BLOCK: usize = 2048;
 
 #[derive(Clone, Debug)]
 pub(super) struct Member {
@@ -105,11 +108,20 @@ impl Members {
 
     /// Σ λ_k ĝ_k.
     pub fn direction(&self, d: &mut [f64]) {
-        d.fill(0.0);
-        for (member, &lambda) in self.list.iter().zip(&self.lambda) {
-            if lambda > 0.0 {
-                crate::numeric::axpy(lambda, &member.slope, d);
+        let weighted = self.list.iter().zip(&self.lambda).filter(|(_, lambda)| **lambda > 0.0);
+        let active: Vec<(&[f64], f64)> = weighted.map(|(m, lambda)| (&m.slope[..], *lambda)).collect();
+        let work = active.len() * d.len();
+        let sum = |(block, d): (usize, &mut [f64])| {
+            let from = block * BLOCK;
+            d.fill(0.0);
+            for (slope, lambda) in &active {
+                axpy(*lambda, &slope[from..from + d.len()], d);
             }
+        };
+        if work > PARALLEL_WORK {
+            d.par_chunks_mut(BLOCK).enumerate().for_each(sum);
+        } else {
+            d.chunks_mut(BLOCK).enumerate().for_each(sum);
         }
     }
 

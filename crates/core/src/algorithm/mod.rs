@@ -7,6 +7,7 @@ use crate::cite::Cite;
 use crate::norm::AnyNorm;
 use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
 
+mod account;
 mod bundle;
 mod flow;
 mod members;
@@ -57,6 +58,10 @@ pub trait Algorithm: Send + Debug {
     /// The aggregated direction at the current iterate, where there is one.
     fn field(&self) -> Option<&Field> {
         None
+    }
+    /// The algorithm's own estimate of the error of θ/‖θ‖ that its steps have added up to, in radians; NaN where it keeps none.
+    fn direction_error(&self) -> f64 {
+        f64::NAN
     }
     /// What the last step was taken from, where it was a single step along a gradient.
     fn taken(&self) -> Option<&Taken> {

@@ -13,7 +13,8 @@ use crate::{Invalid, State};
 
 /// `direction_path` = Σ‖Δθ̂‖ over all steps, `direction_chord` = ‖θ̂ − θ̂₀‖ with θ̂₀ at the last look, and
 /// `direction_speed` = `direction_chord`/|Δ ln ρ| between looks (NaN at the first look). The path counts back and forth;
-/// the speed does not.
+/// the speed does not. `direction_error` is the algorithm's own account of the error that its steps have added to θ̂ (NaN where
+/// it keeps none).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename = "Direction")]
 pub struct DirectionProbe {
@@ -26,7 +27,9 @@ pub struct DirectionProbe {
 
 impl Probe for DirectionProbe {
     fn begin(&mut self, _context: &Context<'_>) -> Result<Vec<String>, Invalid> {
-        Ok(["direction_path", "direction_chord", "direction_speed"].map(String::from).to_vec())
+        Ok(["direction_path", "direction_chord", "direction_speed", "direction_error"]
+            .map(String::from)
+            .to_vec())
     }
 
     fn follows_steps(&self) -> bool {
@@ -51,6 +54,7 @@ impl Probe for DirectionProbe {
         row.put("direction_path", self.path);
         row.put("direction_chord", chord);
         row.put("direction_speed", speed);
+        row.put("direction_error", at.direction_error);
         self.last = Some((unit, ln_rho));
     }
 

@@ -81,6 +81,8 @@ pub struct Snapshot<'a> {
     pub clocks: Clocks,
     /// The algorithm's aggregated direction, where it has one.
     pub field: Option<&'a Field>,
+    /// The algorithm's own estimate of the direction's error, NaN where it keeps none.
+    pub direction_error: f64,
     /// What the algorithm's last step multiplied the gradient with, entry by entry and up to a common factor, where it did.
     pub multiplier: Option<Vec<f64>>,
     constraints: OnceLock<Vec<Constraint>>,
@@ -107,6 +109,7 @@ impl<'a> Snapshot<'a> {
             full,
             clocks: at.clocks.clone(),
             field: algorithm.and_then(|a| a.field()),
+            direction_error: algorithm.map_or(f64::NAN, |a| a.direction_error()),
             multiplier: algorithm.and_then(|a| a.multiplier()),
             constraints: OnceLock::new(),
             test_outputs: OnceLock::new(),

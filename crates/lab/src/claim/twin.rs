@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use latephase_core::algorithm::Bundle;
 use toml::Value;
 
 use crate::error::Error;
@@ -31,7 +32,7 @@ pub fn make(twin: &Spec, dir: &Path, options: Options<'_>) -> Result<(), Error> 
 /// | algorithm | halved |
 /// |---|---|
 /// | `stepped` | the pace's `eta` or `alpha`; counts of steps and epochs in `stop` and `look` are doubled |
-/// | `bundle` | `kappa`, and `epsilon` where it is set |
+/// | `bundle` | `kappa`, and `epsilon` where it is set; without `kappa` the `tolerance` |
 /// | `flow` | `rtol` is a sixteenth |
 ///
 /// # Errors
@@ -45,7 +46,10 @@ pub fn of(spec: &Spec) -> Result<Spec, Error> {
         let kind = algorithm.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
         match kind.as_str() {
             "bundle" => {
-                times(algorithm, "kappa", 0.5);
+                if !times(algorithm, "kappa", 0.5) {
+                    algorithm.entry("tolerance").or_insert(Value::Float(Bundle::TOLERANCE));
+                    times(algorithm, "tolerance", 0.5);
+                }
                 times(algorithm, "epsilon", 0.5);
                 Ok(())
             }
@@ -133,6 +137,10 @@ mod tests {
         assert!(text.contains("eta = 0.25") && text.contains("steps = 14"), "{text}");
         let text = written("{ kind = 'bundle', kappa = 0.004, epsilon = 0.02 }", "{ steps = 7 }")?;
         assert!(text.contains("kappa = 0.002") && text.contains("epsilon = 0.01"), "{text}");
+        let text = written("{ kind = 'bundle', tolerance = 0.04 }", "{ steps = 7 }")?;
+        assert!(text.contains("tolerance = 0.02"), "{text}");
+        let text = written("'bundle'", "{ steps = 7 }")?;
+        assert!(text.contains("tolerance = 0.01"), "{text}");
         let text = written("{ kind = 'flow', rtol = 1.6e-5 }", "{ steps = 7 }")?;
         assert!(text.contains("rtol = 1e-6") || text.contains("rtol = 0.000001"), "{text}");
         Ok(())
