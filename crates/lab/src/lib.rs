@@ -49,3 +49,8 @@ pub mod yaml;
 
 pub use error::Error;
 pub use spec::Spec;
+
+/// The programs of the book run as examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/book/src/extend.md")]
+mod book {}
