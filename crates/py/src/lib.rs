@@ -7,6 +7,8 @@
 mod arrays;
 mod attended;
 mod errors;
+mod foreign;
+mod foreign_tools;
 mod runs;
 mod specs;
 
@@ -18,6 +20,10 @@ mod _native {
 
     #[pymodule_export]
     use crate::errors::panic_on_purpose;
+    #[pymodule_export]
+    use crate::foreign::{audit, hold_data, hold_model, release_data, release_model, take_fault};
+    #[pymodule_export]
+    use crate::foreign_tools::{evaluate_loss, steepest};
     #[pymodule_export]
     use crate::runs::{columns, resume, run, standing, theta};
     #[pymodule_export]

@@ -16,6 +16,7 @@ use pyo3::types::PyDict;
 use crate::arrays;
 use crate::attended::{Attended, Teller, attended};
 use crate::errors::{guard, raised};
+use crate::foreign;
 
 /// Seconds between checkpoints.
 const CHECKPOINT: f64 = 30.0;
@@ -29,6 +30,7 @@ fn parse(given: &Given) -> Result<Spec, Error> {
     if spec.name.is_none() && !name.is_empty() {
         spec.name = Some(name.clone());
     }
+    foreign::attach(&mut spec)?;
     Ok(spec)
 }
 
@@ -83,9 +85,13 @@ pub fn resume(
     max_seconds: Option<f64>,
     progress: Option<Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    let spec = guard(py, || stint::read_spec(&dir).map_err(|e| raised(py, &e)))?;
+    let read = || {
+        let mut spec = stint::read_spec(&dir)?;
+        foreign::attach(&mut spec).map(|()| spec)
+    };
+    let spec = guard(py, || read().map_err(|e| raised(py, &e)))?;
     let ended = attended(py, progress, move |stop, teller| {
-        go(&spec, threads, max_seconds, stop, &teller, |options| stint::resume(&dir, options))
+        go(&spec, threads, max_seconds, stop, &teller, |options| stint::resume_as(&spec, &dir, options))
     })?;
     settle(py, ended)
 }

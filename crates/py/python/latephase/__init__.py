@@ -15,15 +15,24 @@ from ._errors import InternalError, SpecError
 from ._native import __version__
 from ._progress import Progress
 from ._run import Outcome, Run, load, resume, run
+from . import losses, norms
+from .audit import Audit, audit
+from .model import Data, Model
 
 __all__ = [
+    "Audit",
+    "Data",
     "InternalError",
+    "Model",
     "Outcome",
     "Progress",
     "Run",
     "SpecError",
     "__version__",
+    "audit",
     "load",
+    "losses",
+    "norms",
     "resume",
     "run",
 ]

@@ -16,7 +16,8 @@ import numpy as np
 
 from . import _native
 from ._progress import Watch, watching
-from ._spec import Given, Overrides, Spec, given
+from ._spec import Given, Overrides, Spec, given, listed_overrides
+from .model import Model, attached
 
 __all__ = ["Outcome", "Run", "load", "resume", "run"]
 
@@ -185,6 +186,8 @@ def frame(columns: Mapping[str, Any], kind: Optional[str] = None) -> Any:
 def run(
     spec: Spec,
     *,
+    model: Optional[Model] = None,
+    data: Any = None,
     overrides: Overrides = None,
     out: Union[PathLike, bool, None] = None,
     progress: Watch = True,
@@ -195,6 +198,8 @@ def run(
 
     Args:
         spec: a dict, the path of a TOML file, TOML text, the name of a recipe (its base spec), or another :class:`Run`.
+        model: a network of your own in place of the spec's model, see :class:`latephase.Model`; what its code raises is raised here.
+        data: ``(X, y)`` or ``(X, y, X_test, y_test)`` in place of the spec's data, see :class:`latephase.Data`.
         overrides: ``{"algorithm.pace.eta": 0.1}``, or a list of ``"algorithm.pace.eta=0.1"``.
         out: the directory of the run. None: a temporary one, which is removed with the :class:`Run` (:meth:`Run.save` keeps
             it). True: ``runs/NAME-HASH``, as on the command line. A directory that holds this very run, finished, is read and
@@ -226,8 +231,14 @@ def run(
         >>> run.outcome.kind
         'reached'
     """
-    told = given(spec, overrides)
     threads, max_seconds = checked(threads, max_seconds)
+    with attached(model, data) as own:
+        return _run(given(spec, own + listed_overrides(overrides)), out, progress, threads, max_seconds)
+
+
+def _run(
+    told: Given, out: Union[PathLike, bool, None], progress: Watch, threads: Optional[int], max_seconds: Optional[float]
+) -> Run:
     if out is None:
         return _temporary(told, progress, threads, max_seconds)
     dir, standing = _native.standing(tuple(told), None if out is True else Path(out))
@@ -257,19 +268,22 @@ def _temporary(told: Given, progress: Watch, threads: Optional[int], max_seconds
 def resume(
     dir: Union[PathLike, Run],
     *,
+    model: Optional[Model] = None,
+    data: Any = None,
     progress: Watch = True,
     threads: Optional[int] = None,
     max_seconds: Optional[float] = None,
 ) -> Run:
     """Goes on with an interrupted or killed run; the bytes are those of a run that was never interrupted.
 
-    A run that has finished is read. The arguments are those of :func:`run`.
+    A run that has finished is read. The arguments are those of :func:`run`; a run of a model or of arrays of your own needs the same
+    ones again.
     """
     threads, max_seconds = checked(threads, max_seconds)
     found = dir if isinstance(dir, Run) else Run(dir)
     if found.outcome.kind not in ("interrupted", "unfinished"):
         return found
-    with watching(progress) as tell:
+    with attached(model, data, found.spec), watching(progress) as tell:
         _native.resume(found.dir, threads, max_seconds, tell)
     again = Run(found.dir)
     again._owner = found  # a temporary directory lives as long as either

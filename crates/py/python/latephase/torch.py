@@ -196,6 +196,12 @@ class _LnLoss(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
         outputs, labels, ctx.kind = inputs
         ctx.save_for_backward(outputs, labels)
+        ctx.save_for_forward(outputs, labels)
+
+    @staticmethod
+    def jvp(ctx: Any, along: Tensor, *_: Any) -> Tensor:
+        outputs, labels = ctx.saved_tensors
+        return (_Cotangent.apply(_wide(outputs), labels, ctx.kind) * _wide(along)).sum()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:
@@ -217,21 +223,30 @@ class _Cotangent(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
         out, labels, ctx.kind = inputs
         ctx.save_for_backward(out, labels, output)
+        ctx.save_for_forward(out, labels, output)
+
+    @staticmethod
+    def jvp(ctx: Any, along: Tensor, *_: Any) -> Tensor:
+        return _second(*ctx.saved_tensors, ctx.kind, along)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> tuple:
-        out, labels, g = ctx.saved_tensors
-        inner = (g * v).sum()
-        if ctx.kind != "cross-entropy":
-            (second,) = _binary(out, labels, ctx.kind, "second")
-            return second * v - g * inner, None, None
-        # In d_j = v_j - v_y the right class has dropped out, so nothing cancels late.
-        (p,) = _cross_entropy(out, labels, "second")
-        right = torch.arange(out.shape[1], device=out.device) == labels[:, None]
-        d = torch.where(right, torch.zeros_like(v), v - v.gather(1, labels[:, None]))
-        wrong = torch.where(right, torch.zeros_like(g), g * (d - (p * d).sum(dim=1, keepdim=True)))
-        h = torch.where(right, -wrong.sum(dim=1, keepdim=True), wrong)
-        return h - g * inner, None, None
+        # The Hessian is symmetric.
+        return _second(*ctx.saved_tensors, ctx.kind, v), None, None
+
+
+def _second(out: Tensor, labels: Tensor, g: Tensor, kind: str, v: Tensor) -> Tensor:
+    """The Hessian of ln L with respect to the outputs times v, given the gradient g."""
+    inner = (g * v).sum()
+    if kind != "cross-entropy":
+        (second,) = _binary(out, labels, kind, "second")
+        return second * v - g * inner
+    # In d_j = v_j - v_y the right class has dropped out, so nothing cancels late.
+    (p,) = _cross_entropy(out, labels, "second")
+    right = torch.arange(out.shape[1], device=out.device) == labels[:, None]
+    d = torch.where(right, torch.zeros_like(v), v - v.gather(1, labels[:, None]))
+    wrong = torch.where(right, torch.zeros_like(g), g * (d - (p * d).sum(dim=1, keepdim=True)))
+    return torch.where(right, -wrong.sum(dim=1, keepdim=True), wrong) - g * inner
 
 
 # ---------------------------------------------------------------------------------------------------------------------------
