@@ -49,12 +49,15 @@ pub struct Iterate {
     batch: Option<(u64, Arc<Eval>)>,
     /// Steps, epochs, evaluations and times so far.
     pub clocks: Clocks,
+    /// Where the temperature is held: the run's θ is e^{beyond} times [`theta`](Iterate::theta), which stays at the radius that
+    /// f64 resolves best. 0 otherwise.
+    pub beyond: f64,
 }
 
 impl Iterate {
     /// A fresh iterate at θ₀.
     pub fn new(theta: Vec<f64>) -> Self {
-        Iterate { theta, full: None, full_loss: None, batch: None, clocks: Clocks::default() }
+        Iterate { theta, full: None, full_loss: None, batch: None, clocks: Clocks::default(), beyond: 0.0 }
     }
 
     /// θ.
@@ -114,6 +117,12 @@ impl Iterate {
         self.clocks.evaluations += problem.count(rows) as f64 / problem.train.n() as f64;
     }
 
+    /// The ln of the loss `ln_loss` at [`theta`](Iterate::theta) as it is at the run's θ, for outputs of degree `degree`: at
+    /// temperature zero all margins grow by one factor. −∞ where f64 ends.
+    pub fn ln_loss_beyond(&self, ln_loss: f64, degree: Option<f64>) -> f64 {
+        if self.beyond == 0.0 { ln_loss } else { ln_loss * (degree.unwrap_or(1.0) * self.beyond).exp() }
+    }
+
     /// Moves to `theta`, where `known` has already been evaluated, if anything has, and hands back where it was.
     pub fn move_to(&mut self, theta: Vec<f64>, known: Option<(&RowSet, Arc<Eval>)>) -> Vec<f64> {
         self.full = None;
@@ -145,6 +154,9 @@ impl Iterate {
             (None, None) => 0,
         };
         state.put_counts("counts", &[c.step, c.epoch, known]);
+        if self.beyond != 0.0 {
+            state.put("beyond", &[self.beyond]);
+        }
         state
     }
 
@@ -168,6 +180,8 @@ impl Iterate {
         };
         again.map_err(|b| Invalid::new("theta", b.to_string()))?;
         at.clocks = Clocks { step, epoch, evaluations, clock, ln_time };
+        // Checkpoints of runs that hold nothing lack it.
+        at.beyond = state.number("beyond").unwrap_or(0.0);
         Ok(at)
     }
 }

@@ -322,6 +322,44 @@ fn a_tolerance_and_a_step_exclude_each_other() {
     assert!(refused.is_err_and(|e| e.field == "tolerance" && e.message.contains("kappa")));
 }
 
+#[test]
+fn held_at_a_temperature_the_flow_is_that_of_the_margin() {
+    for activation in ["'relu'", "{ kind = 'relu-power', p = 2 }"] {
+        let (problem, theta) = random_problem(3, 12, activation, 12);
+        let degree = problem.model.degree().order().unwrap();
+        // Up to the same ln ρ, once with the temperature held early and once never.
+        let at_the_end = |hold: &str, end: f64| {
+            let text = format!("kind = 'bundle'\nkappa = 0.01\nhold = {hold}");
+            let (mut bundle, mut at) = (begin(&text, &problem), Iterate::new(theta.clone()));
+            let (mut path, mut start) = (0.0, None);
+            while norm(at.theta()).ln() + at.beyond < end {
+                let before = unit(at.theta());
+                let radius = norm(at.theta());
+                bundle.step(&problem, &mut at).unwrap();
+                path += distance(&before, &unit(at.theta()));
+                if at.beyond > 0.0 {
+                    let held = *start.get_or_insert(radius);
+                    assert_close(norm(at.theta()), held, 1e-13, "θ stays where it is");
+                }
+            }
+            (at, path)
+        };
+        let end = if degree == 2.0 { 9.0 } else { 7.5 };
+        let (mut never, _) = at_the_end("inf", end);
+        let (mut held, path) = at_the_end("1e5", end);
+        assert_eq!(never.beyond, 0.0);
+        assert!(held.beyond > 1.0 && path > 0.0);
+        let loss = ln_loss(&problem, &mut held);
+        let (a, b) = (ln_loss(&problem, &mut never), held.ln_loss_beyond(loss, Some(degree)));
+        // The last steps end at slightly different radii, and pieces are told apart to 1e-5 of the margin.
+        let ln_radius = norm(never.theta()).ln() - norm(held.theta()).ln() - held.beyond;
+        assert_close(a, b * (degree * ln_radius).exp(), 2e-3, "ln of the loss");
+        assert_close(margin(&problem, &mut never), margin(&problem, &mut held), 2e-3, "margin");
+        assert!(distance(&unit(never.theta()), &unit(held.theta())) < 0.02, "{activation}");
+        assert_close(never.clocks.ln_time, held.clocks.ln_time, 5e-2, "ln of the time");
+    }
+}
+
 // Kinks.
 
 /// Two examples whose softmin has a kink that attracts: min(⟨(1,2),θ⟩, ⟨(1,−1),θ⟩).
@@ -659,6 +697,7 @@ fn a_run_resumed_from_a_checkpoint_has_the_bits_of_one_that_was_not() {
     }
     all.push("kind = 'bundle'\nkappa = 0.01".into());
     all.push("kind = 'bundle'\ntolerance = 0.2".into());
+    all.push("kind = 'bundle'\nkappa = 0.02\nhold = 5".into());
     all.push("kind = 'bundle'\nkappa = 0.02\nmembers = 5\nepsilon = 0.5".into());
     all.push("kind = 'flow'\nrtol = 1e-4\nfloor = 0".into());
     all.push("kind = 'flow'\nrtol = 1e-3\nfloor = 0\ntableau = 'heun'\nnorm = 'linf'".into());

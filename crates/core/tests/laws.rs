@@ -683,6 +683,7 @@ fn settings_that_make_no_sense_are_refused_with_their_name() {
         ("kind = 'bundle'\nkappa = -1", "kappa"),
         ("kind = 'bundle'\nepsilon = 0", "epsilon"),
         ("kind = 'bundle'\ntolerance = 0", "tolerance"),
+        ("kind = 'bundle'\nhold = 0", "hold"),
         ("kind = 'bundle'\nmembers = 1", "members"),
         ("kind = 'bundle'\nrepel = -1", "repel"),
         ("kind = 'flow'\nrtol = 0", "rtol"),

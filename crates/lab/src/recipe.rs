@@ -85,6 +85,7 @@ recipes! {
     "mnist-3-6",
     "honesty/relu",
     "honesty/relu-squared",
+    "honesty/tolerance",
     "tsilivis-2024/teacher-student",
     "tsilivis-2024/mnist-adam",
     "tsilivis-2024/mnist-adam-late",

@@ -186,7 +186,8 @@ impl Run {
         let fresh = clocks.epoch != self.status.epoch || self.status.ln_loss.is_nan();
         if algorithm.is_full_batch() {
             // The next step takes the gradient anyway.
-            self.status.ln_loss = self.at.eval(&self.problem, &RowSet::Full)?.ln_loss;
+            let ln_loss = self.at.eval(&self.problem, &RowSet::Full)?.ln_loss;
+            self.status.ln_loss = self.at.ln_loss_beyond(ln_loss, self.problem.model.degree().order());
         } else if fresh {
             self.status.ln_loss = self.at.ln_loss(&self.problem)?;
         }
@@ -194,7 +195,7 @@ impl Run {
         self.status.epoch = clocks.epoch;
         self.status.clock = clocks.clock;
         self.status.ln_time = clocks.ln_time;
-        self.status.ln_rho = numeric::norm(self.at.theta()).ln();
+        self.status.ln_rho = numeric::norm(self.at.theta()).ln() + self.at.beyond;
         Ok(())
     }
 
@@ -232,6 +233,14 @@ impl Run {
             Err(breakdown) => return Ok(Err(breakdown)),
         };
         let (clocks, full, rho) = (&snapshot.clocks, &snapshot.full, snapshot.rho);
+        // Where the temperature is held, the loss follows from homogeneity; what f64 cannot hold is not known.
+        let beyond = snapshot.beyond;
+        let factor = if beyond == 0.0 {
+            1.0
+        } else {
+            (self.problem.model.degree().order().unwrap_or(1.0) * beyond).exp()
+        };
+        let known = |x: f64| if x.is_finite() { x } else { f64::NAN };
         let rounding = snapshot.q_min().abs() * 2f64.powi(-52);
         let cells = [
             clocks.step as f64,
@@ -239,18 +248,18 @@ impl Run {
             clocks.evaluations,
             clocks.clock,
             clocks.ln_time,
-            full.ln_loss,
-            full.ln_loss / std::f64::consts::LN_10,
-            full.ln_loss_sum,
-            rho,
-            rho.ln(),
-            f64::from(u8::from(self.exhausted || rounding > FLAGGED)),
+            known(full.ln_loss * factor),
+            known(full.ln_loss * factor / std::f64::consts::LN_10),
+            known(full.ln_loss_sum * factor),
+            if beyond == 0.0 { rho } else { known(rho * beyond.exp()) },
+            rho.ln() + beyond,
+            f64::from(u8::from(self.exhausted || rounding > FLAGGED || beyond > 0.0)),
             self.phase as f64,
         ];
         let mut row = Row::default();
         Run::COLUMNS.iter().zip(cells).for_each(|(name, value)| row.put(name, value));
         self.probes.iter_mut().for_each(|p| p.measure(&snapshot, &mut row));
-        self.status.ln_loss = full.ln_loss;
+        self.status.ln_loss = full.ln_loss * factor;
         self.status.kkt_epsilon = row.get("kkt_epsilon_fit");
         self.status.direction_speed = row.get("direction_speed");
         self.looked = true;
@@ -276,7 +285,9 @@ impl Run {
         while let Some(&level) = self.keep.get(self.kept)
             && self.status.ln_loss <= level * std::f64::consts::LN_10
         {
-            sink.keep(level, &self.problem.model.export(self.at.theta()))?;
+            let mut theta = self.at.theta().to_vec();
+            numeric::scale(self.at.beyond.exp(), &mut theta);
+            sink.keep(level, &self.problem.model.export(&theta))?;
             self.kept += 1;
         }
         Ok(self.kept > before)

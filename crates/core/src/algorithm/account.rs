@@ -24,9 +24,11 @@ const LN_RHO: f64 = 1.0;
 /// How much κ may change from window to window.
 const GROW: f64 = 1.5;
 const SHRINK: f64 = 0.5;
-/// Between these κ is chosen.
+/// Between these κ is chosen. Beyond the larger one the bundle reaches so far that the direction comes to rest at a margin that is
+/// 4 % too low, and nothing in the account shows it: it had .0627 where steps of .02, .01 and .005 agree on .0652 to .0653 (300
+/// digits, F = 1e8).
 const LEAST: f64 = 1e-7;
-const MOST: f64 = 0.1;
+const MOST: f64 = 0.02;
 
 #[derive(Clone, Debug)]
 pub(super) struct Account {

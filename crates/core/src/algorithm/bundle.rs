@@ -23,6 +23,12 @@
 //! κ is given, or follows from the error that is allowed in the direction (`account.rs`); then ε = 8κ, and there are as many members
 //! as memory allows, at most 300.
 //!
+//! # Temperature zero
+//! Margins of 10^10 and more differ by roundings that weigh in e^{−q}. From F = `hold` on θ therefore stays at the radius that it
+//! has reached, and ln ρ goes on by itself ([`Iterate::beyond`]): by homogeneity the pieces at any radius are those at the held one,
+//! times a power of the ratio, and what is followed is the flow of ln of the margin in the clock ln ρ, with pieces told apart down
+//! to 1/`hold` of the margin. Rows are flagged from there on.
+//!
 //! # Kinks that repel
 //! Where pieces meet as a maximum the flow leaves with one gradient. A member on the far side shows in the sign of its
 //! linearisation error (see `members.rs`): its plane lies below F at θ, by ‖g_k − g‖ times the distance of θ *from the
@@ -73,7 +79,7 @@ const NUMBERS: usize = 64_000_000;
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
     /// Error control: the error of the direction that may be added while the direction turns by 1 rad, by the method's own
-    /// estimate; 0.02 by default. It sets κ from window to window, and does not go together with `kappa`.
+    /// estimate; 0.015 by default. It sets κ from window to window, and does not go together with `kappa`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<f64>,
     /// Longest step as a part of ‖θ‖. It switches the error control off: halve it to see the discretisation error.
@@ -90,6 +96,9 @@ pub struct Bundle {
     /// keeps all. Larger values miss kinks that θ̂ passes at a slant, and lag behind them.
     #[serde(default = "fiftieth")]
     pub repel: f64,
+    /// F = ln(1/𝓛) from which the temperature is held and ln ρ goes on by itself; 1e10 by default, infinity never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<f64>,
     #[serde(skip)]
     running: Option<Box<Running>>,
 }
@@ -106,6 +115,9 @@ struct Running {
     epsilon: f64,
     most: usize,
     repel: f64,
+    hold: f64,
+    /// The radius at which θ is held; infinite before.
+    held: f64,
     account: Account,
     members: Members,
     solver: MinNorm,
@@ -129,7 +141,9 @@ struct Running {
 
 impl Bundle {
     /// The tolerance where neither that nor κ is given.
-    pub const TOLERANCE: f64 = 0.02;
+    pub const TOLERANCE: f64 = 0.015;
+    /// F from which the temperature is held where that is not given: weights are then known to about 1e-5.
+    pub const HOLD: f64 = 1e10;
 
     /// A bundle flow with these settings.
     pub fn new(kappa: f64, epsilon: f64, members: usize) -> Self {
@@ -139,6 +153,7 @@ impl Bundle {
             epsilon: Some(epsilon),
             members: Some(members),
             repel: fiftieth(),
+            hold: None,
             running: None,
         }
     }
@@ -286,6 +301,10 @@ impl Algorithm for Bundle {
         if !(self.repel >= 0.0) {
             return Err(Invalid::new("repel", format!("{} is not allowed; use 0 or more", self.repel)));
         }
+        if self.hold.is_some_and(|hold| !(hold > 0.0)) {
+            let text = format!("{} is not allowed; use a positive number, or inf", self.hold.unwrap_or(0.0));
+            return Err(Invalid::new("hold", text));
+        }
         let Some(degree) = problem.model.degree().order() else {
             let text =
                 format!("the bundle rescales by the degree, and the model is {}", problem.model.degree());
@@ -297,6 +316,8 @@ impl Algorithm for Bundle {
             epsilon,
             most,
             repel: self.repel,
+            hold: self.hold.unwrap_or(Self::HOLD),
+            held: f64::INFINITY,
             account,
             members: Members::default(),
             solver: MinNorm::new(),
@@ -343,8 +364,14 @@ impl Algorithm for Bundle {
             );
             return Err(Breakdown::Precision { what });
         }
+        if run.held.is_infinite() && -eval.ln_loss_sum >= run.hold {
+            run.held = rho;
+        }
         let mut theta = at.theta().to_vec();
         axpy(h, &run.field.direction, &mut theta);
+        // ρ of the trial over the radius at which it is evaluated.
+        let grown = if run.held.is_finite() { norm(&theta) / run.held } else { 1.0 };
+        crate::numeric::scale(1.0 / grown, &mut theta);
         let trial = match at.trial(problem, &theta, &RowSet::Full) {
             Ok(trial) => trial,
             Err(Breakdown::Diverged { .. }) => {
@@ -356,7 +383,7 @@ impl Algorithm for Bundle {
         };
         let (new_rho, new_unit) = unit_of(&theta);
         let moved = crate::numeric::distance(&unit, &new_unit);
-        let rise = eval.ln_loss_sum - trial.ln_loss_sum;
+        let rise = eval.ln_loss_sum - trial.ln_loss_sum * grown.powf(run.degree);
         let mut widen = false;
         if rise >= SERIOUS * (h * squared + run.standoff) {
             let factor = h * rho.powf(run.degree - 1.0);
@@ -364,10 +391,16 @@ impl Algorithm for Bundle {
                 // ⟨ĝ_k, θ + h·d⟩ from the Gram matrix: no pass over the parameters.
                 let along = rho * run.members.list[k].along + factor * run.members.gram_lambda(k);
                 let member = &mut run.members.list[k];
-                member.along = along / new_rho;
+                member.along = along / (new_rho * grown);
                 member.reach += moved;
             }
-            if run.account.enter(&run.field.direction, &unit, moved, h * length / rho, new_rho.ln()) {
+            if run.account.enter(
+                &run.field.direction,
+                &unit,
+                moved,
+                h * length / rho,
+                (new_rho * grown).ln() + at.beyond,
+            ) {
                 run.kappa = run.account.step(run.kappa);
                 widen = true;
             }
@@ -375,12 +408,18 @@ impl Algorithm for Bundle {
             run.h = GROW * h;
             run.serious += 1;
             // dt = ds/𝓛, and ln 𝓛 falls nearly linearly over a step.
-            let ln_dt = h.ln() + ln_mean_exp(-eval.ln_loss, -trial.ln_loss);
+            let before = at.ln_loss_beyond(eval.ln_loss, Some(run.degree));
+            let ln_radius = at.beyond;
+            at.beyond += grown.ln();
+            let after = at.ln_loss_beyond(trial.ln_loss, Some(run.degree));
+            // A step of κρ takes less time where d is longer, by the power of the degree.
+            let shorter = (2.0 - run.degree) * ln_radius;
+            let ln_dt = h.ln() + shorter + ln_mean_exp(-before, -after);
             let point = Point { unit: &new_unit, rho: new_rho, ln_loss_sum: trial.ln_loss_sum };
             run.prune(&point);
             run.solve();
             at.move_to(theta, Some((&RowSet::Full, Arc::clone(&trial))));
-            at.clocks.advance(h, ln_dt);
+            at.clocks.advance(h * shorter.exp(), ln_dt);
             at.clocks.epoch += 1;
         } else {
             run.admit(&theta, &trial, Some(&unit), moved);
@@ -431,7 +470,7 @@ impl Algorithm for Bundle {
         state.nest("members", r.members.save());
         state.put("solver", &r.solver.save());
         state.nest("account", r.account.save());
-        state.put("numbers", &[r.h, r.squared, r.standoff, r.rho, r.kappa, r.epsilon]);
+        state.put("numbers", &[r.h, r.squared, r.standoff, r.rho, r.kappa, r.epsilon, r.held]);
         state.put_counts("counts", &[r.serious, r.null, r.repelled, r.current as u64]);
         state
     }
@@ -441,7 +480,8 @@ impl Algorithm for Bundle {
         run.account.load(&state.part("account"))?;
         run.members = Members::load(&state.part("members"))?;
         run.solver.load(state.get("solver")?)?;
-        [run.h, run.squared, run.standoff, run.rho, run.kappa, run.epsilon] = state.numbers("numbers")?;
+        [run.h, run.squared, run.standoff, run.rho, run.kappa, run.epsilon, run.held] =
+            state.numbers("numbers")?;
         let [serious, null, repelled, current] = state.counters("counts")?;
         (run.serious, run.null, run.repelled, run.current) = (serious, null, repelled, current as usize);
         if let Some(member) = run.members.list.get(run.current) {

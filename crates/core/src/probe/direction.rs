@@ -43,7 +43,7 @@ impl Probe for DirectionProbe {
 
     fn measure(&mut self, at: &Snapshot<'_>, row: &mut Row) {
         let unit: Vec<f64> = at.theta.iter().map(|t| t / at.rho).collect();
-        let ln_rho = at.rho.ln();
+        let ln_rho = at.rho.ln() + at.beyond;
         let (chord, speed) = match &self.last {
             Some((last, ln_last)) => {
                 let chord = distance(last, &unit);

@@ -75,6 +75,8 @@ pub struct Snapshot<'a> {
     pub theta: &'a [f64],
     /// ‖θ‖₂.
     pub rho: f64,
+    /// [`Iterate::beyond`]: what the run's ln ‖θ‖₂ exceeds ln `rho` by.
+    pub beyond: f64,
     /// The evaluation on the training set.
     pub full: Arc<Eval>,
     /// The clocks.
@@ -106,6 +108,7 @@ impl<'a> Snapshot<'a> {
             problem,
             theta: at.theta(),
             rho: numeric::norm(at.theta()),
+            beyond: at.beyond,
             full,
             clocks: at.clocks.clone(),
             field: algorithm.and_then(|a| a.field()),

@@ -140,7 +140,7 @@ mod tests {
         let text = written("{ kind = 'bundle', tolerance = 0.04 }", "{ steps = 7 }")?;
         assert!(text.contains("tolerance = 0.02"), "{text}");
         let text = written("'bundle'", "{ steps = 7 }")?;
-        assert!(text.contains("tolerance = 0.01"), "{text}");
+        assert!(text.contains("tolerance = 0.0075"), "{text}");
         let text = written("{ kind = 'flow', rtol = 1.6e-5 }", "{ steps = 7 }")?;
         assert!(text.contains("rtol = 1e-6") || text.contains("rtol = 0.000001"), "{text}");
         Ok(())
