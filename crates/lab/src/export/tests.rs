@@ -248,8 +248,8 @@ fn a_build_without_parquet_says_how_to_get_one() {
 #[cfg(feature = "parquet")]
 #[test]
 fn the_parquet_table_reads_back() -> Outcome {
-    use parquet::file::reader::{FileReader, SerializedFileReader};
-    use parquet::record::Field;
+    use ::parquet::file::reader::{FileReader, SerializedFileReader};
+    use ::parquet::record::Field;
     let place = runs()?;
     let runs = read(place.path())?;
     let path = place.path().join("t.parquet");
