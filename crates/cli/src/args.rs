@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::list::Kind;
-
 /// Trains homogeneous networks far past the end of ordinary arithmetic and measures what they converge to.
 #[derive(Debug, Parser)]
 #[command(name = "latephase", version, max_term_width = 100, after_help = EXIT_CODES, disable_help_subcommand = true)]
@@ -70,7 +68,8 @@ It runs nothing: `latephase resume DIR` does what is left of a sweep.")]
   latephase list recipes --names")]
     List {
         /// What to list with its settings; the names of everything when absent.
-        kind: Option<Kind>,
+        #[arg(value_parser = crate::list::kinds())]
+        kind: Option<String>,
         /// Names alone, one a line, for scripts.
         #[arg(long, requires = "kind")]
         names: bool,

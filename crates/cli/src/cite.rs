@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use latephase_lab::Spec;
-use latephase_lab::source::{Lookup, Source};
+use latephase_lab::source::Lookup;
 use latephase_lab::stint::{read_manifest, read_spec};
-use latephase_lab::summary::citations;
+use latephase_lab::summary::works;
 
 use crate::exit::{Exit, Failure};
 use crate::input;
@@ -23,24 +22,7 @@ pub fn cite(what: &str) -> Result<Exit, Failure> {
     } else {
         (input::read(what, &[])?.0, None)
     };
-    // The list of works does not need the data files to be there.
-    let credit = credit.or_else(|| {
-        let loaded = spec.data.load(spec.seed, &Lookup::from_env()).ok()?;
-        loaded.credit.map(str::to_owned)
-    });
-    say(&works(&spec, credit.as_deref()))?;
+    let works = works(&spec, credit, &Lookup::from_env());
+    say(&if works.is_empty() { "nothing to cite".into() } else { works.join("\n") })?;
     Ok(Exit::Done)
-}
-
-fn works(spec: &Spec, credit: Option<&str>) -> String {
-    let mut lines: Vec<String> = citations(spec).iter().map(|c| c.text.to_owned()).collect();
-    for cite in Source::about(spec.data.kind()).into_iter().flat_map(|about| about.cite) {
-        if !lines.iter().any(|line| line == cite) {
-            lines.push((*cite).to_owned());
-        }
-    }
-    if let Some(credit) = credit {
-        lines.push(format!("Data: {credit}"));
-    }
-    if lines.is_empty() { "nothing to cite".into() } else { lines.join("\n") }
 }

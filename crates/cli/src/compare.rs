@@ -4,7 +4,6 @@ use std::path::Path;
 
 use latephase_lab::compare::{Comparison, compare as compare_runs};
 use latephase_lab::summary::{loss, plain};
-use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
 use crate::output::{aligned, say};
@@ -23,7 +22,7 @@ pub fn compare(a: &Path, b: &Path, as_json: bool) -> Result<Exit, Failure> {
         }
     }
     let comparison = compare_runs(a, b)?;
-    let text = if as_json { object(a, b, &comparison).to_string() } else { text(a, b, &comparison) };
+    let text = if as_json { comparison.json(a, b).to_string() } else { text(a, b, &comparison) };
     say(&text)?;
     Ok(Exit::Done)
 }
@@ -53,16 +52,4 @@ fn text(a: &Path, b: &Path, comparison: &Comparison) -> String {
 /// Two directions that agree differ in late digits.
 fn cosine(value: f64) -> String {
     if value.is_nan() { "- (other blocks)".into() } else { format!("{value:.9}") }
-}
-
-fn object(a: &Path, b: &Path, comparison: &Comparison) -> Value {
-    let columns = comparison.columns.iter().map(|c| (c.name.clone(), json!({ "a": c.a, "b": c.b })));
-    let cosines = comparison.cosines.iter().map(|c| (c.file.clone(), json!(c.value)));
-    json!({
-        "a": a.display().to_string(),
-        "b": b.display().to_string(),
-        "log10_loss": comparison.levels,
-        "columns": columns.collect::<serde_json::Map<_, _>>(),
-        "cosines": cosines.collect::<serde_json::Map<_, _>>(),
-    })
 }

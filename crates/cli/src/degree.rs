@@ -2,10 +2,8 @@
 
 use latephase_core::Degree;
 use latephase_core::model::calculus::Line;
-use latephase_core::numeric::norm;
-use latephase_lab::build::build;
+use latephase_lab::degree;
 use latephase_lab::source::Lookup;
-use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
 use crate::input;
@@ -18,30 +16,13 @@ use crate::output::{aligned, say};
 /// What is wrong with the spec or the data.
 pub fn degree(what: &str, overrides: &[String], radius: Option<f64>, as_json: bool) -> Result<Exit, Failure> {
     let (spec, _) = input::read(what, overrides)?;
-    let built = build(&spec, &Lookup::from_env()).map_err(|e| spec.locate(e))?;
-    let problem = &built.run.problem;
-    let rows = problem.train.rows();
-    let radius = radius.unwrap_or_else(|| (0..rows.n()).map(|i| norm(rows.row(i))).fold(0.0, f64::max));
-    let (lines, whole) = (problem.model.calculus(radius), problem.model.degree_at(radius));
-    say(&if as_json { written(&lines, &whole, radius)? } else { told(&lines, &whole, radius) })?;
+    let found = degree::of(&spec, radius, &Lookup::from_env())?;
+    say(&if as_json {
+        format!("{:#}", found.json())
+    } else {
+        told(&found.lines, &found.whole, found.radius)
+    })?;
     Ok(Exit::Done)
-}
-
-fn written(lines: &[Line], whole: &Degree, radius: f64) -> Result<String, Failure> {
-    let text = |p: Option<latephase_core::Posynomial>| p.map(|p| json!(p.terms()));
-    let layers: Vec<Value> = lines
-        .iter()
-        .map(|line| {
-            json!({
-                "layer": line.name, "about": line.about, "shape": line.shape, "own_degree": line.own_degree,
-                "input_degree": line.input_degree, "degree": line.degree, "blocks": line.blocks, "dropped": line.dropped,
-            })
-        })
-        .collect();
-    let all = json!({
-        "radius": radius, "layers": layers, "degree": whole, "defect": text(whole.defect()), "gap": text(whole.gap()),
-    });
-    serde_json::to_string_pretty(&all).map_err(|e| Failure::wrong(e.to_string()))
 }
 
 fn told(lines: &[Line], whole: &Degree, radius: f64) -> String {

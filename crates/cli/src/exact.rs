@@ -1,17 +1,12 @@
 //! `latephase exact`.
 
-use std::fs;
-use std::path::Path;
-
 use latephase_core::exact::Failure as NoOptimum;
-use latephase_lab::build::build;
+use latephase_lab::Spec;
 use latephase_lab::findings::Columns;
-use latephase_lab::optima::{Answer, LIST, Setting, answers, ask, record};
-use latephase_lab::page;
+use latephase_lab::optima::Answer;
+use latephase_lab::optima::ask::{self, Asked};
 use latephase_lab::source::Lookup;
 use latephase_lab::stint::read_spec;
-use latephase_lab::store::{tensors, write_whole};
-use latephase_lab::{Error, Spec};
 
 use crate::args::Exact;
 use crate::exit::{Exit, Failure};
@@ -33,35 +28,11 @@ pub fn exact(args: &Exact) -> Result<Exit, Failure> {
         (None, Some(what)) => input::read(what, &args.overrides)?.0,
         (None, None) => return Err(Failure::wrong("name a spec, a recipe, or --run RUN")),
     };
-    let built = build(&spec, &Lookup::from_env()).map_err(|e| spec.locate(e))?;
-    let problem = &built.run.problem;
-    let columns = args.run.as_deref().map(Columns::read).transpose()?;
-    let theta = args.run.as_deref().map(|dir| theta(dir, problem)).transpose()?;
-    let mut setting = Setting::of(&spec, problem);
-    setting.start = Some(built.run.at.theta());
-    setting.theta = theta.as_deref();
-    for name in &args.only {
-        ask::reference(name, &setting)?;
-    }
-    let asked = match args.norm.is_empty() {
-        true => None,
-        false => Some(ask::norms(&args.norm, &mut setting)?),
-    };
-    let wanted = |reference: &str, column: &str| {
-        (args.only.is_empty() || args.only.iter().any(|name| name == reference))
-            && asked.as_ref().is_none_or(|asked| asked.iter().any(|c| c == column))
-    };
-    let all = answers(&setting, &wanted);
-    if all.is_empty() {
-        return Err(Failure::wrong(nothing(&setting)));
-    }
-    let value = record::value(&spec.hash8()?, &all, columns.as_ref());
-    if let Some(dir) = &args.run {
-        record::write(dir, &value)?;
-        write_whole(&dir.join("report.html"), page::of_run(dir, problem)?.as_bytes())?;
-    }
+    let asked = Asked { norms: &args.norm, only: &args.only, run: args.run.as_deref() };
+    let found = ask::answer(&spec, &asked, &Lookup::from_env())?;
+    let (all, columns) = (found.answers, found.columns);
     if args.json {
-        say(&with_seconds(value, &all).to_string())?;
+        say(&with_seconds(found.value, &all).to_string())?;
     } else {
         say(&told(&all, columns.as_ref(), &spec))?;
     }
@@ -77,27 +48,6 @@ fn exit(all: &[Answer], columns: Option<&Columns>) -> Exit {
         return Exit::Violated;
     }
     if all.iter().any(|a| a.result.is_err()) { Exit::Otherwise } else { Exit::Done }
-}
-
-/// θ at the end of a run.
-fn theta(dir: &Path, problem: &latephase_core::Problem) -> Result<Vec<f64>, Error> {
-    let path = dir.join("theta.safetensors");
-    let bytes = fs::read(&path).map_err(|e| Error::io(&path, "read", e))?;
-    let stored = tensors::read_theta(&bytes, problem.model.stored())
-        .map_err(|text| Error::usage(format!("{}: {text}", path.display())))?;
-    Ok(problem.model.select(&stored).into_owned())
-}
-
-fn nothing(setting: &Setting<'_>) -> String {
-    let mut text = String::from("no reference knows an optimum of what was asked for:\n");
-    for reference in LIST {
-        let why = match reference.applies(setting) {
-            Err(why) => why,
-            Ok(()) => format!("it knows {}", reference.columns(setting).join(", ")),
-        };
-        text += &format!("  {}: {why}\n", reference.name());
-    }
-    text
 }
 
 fn with_seconds(mut value: serde_json::Value, all: &[Answer]) -> serde_json::Value {

@@ -46,7 +46,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(&args),
         Command::Resume(args) => resume::resume(&args),
         Command::Merge { dir, json } => sweep::merge(&dir, json),
-        Command::List { kind, names } => list::list(kind, names),
+        Command::List { kind, names } => list::list(kind.as_deref(), names),
         Command::Report { runs, out } => report::report(&runs, out.as_deref()),
         Command::Compare { a, b, json } => compare::compare(&a, &b, json),
         Command::Export(args) => export::export(&args),

@@ -6,12 +6,11 @@ use std::sync::atomic::Ordering;
 use latephase_core::probe::Row;
 use latephase_lab::Spec;
 use latephase_lab::expect::Compared;
-use latephase_lab::recipe::record::{held, row};
-use latephase_lab::recipe::{Recipe, RecipeOptions, RecipeResult, Size, find, outcome_of, read, run};
+use latephase_lab::recipe::record::held;
+use latephase_lab::recipe::{RecipeOptions, RecipeResult, Size, find, outcome_of, read, run};
 use latephase_lab::source::Lookup;
 use latephase_lab::stint::Progress;
 use latephase_lab::stop::Status;
-use serde_json::{Value, json};
 
 use crate::args;
 use crate::exit::{Exit, Failure};
@@ -64,7 +63,7 @@ pub fn recipe(args: &args::Recipe) -> Result<Exit, Failure> {
     );
     swap(None);
     let result = result.map_err(|e| Failure::during_run(&e))?;
-    say(&if args.json { object(&recipe, size, &result).to_string() } else { text(&result)? })?;
+    say(&if args.json { result.json(&recipe, size).to_string() } else { text(&result)? })?;
     Ok(exit(&result, signals::STOP.load(Ordering::Relaxed)))
 }
 
@@ -134,25 +133,6 @@ fn sources(rows: &[Compared]) -> String {
         }
     }
     behind.iter().map(|(source, ids)| format!("{}: {source}\n", ids.join(", "))).collect()
-}
-
-fn object(recipe: &Recipe, size: Size, result: &RecipeResult) -> Value {
-    let runs = result.groups.iter().flat_map(|group| {
-        let run = |(seed, dir): &(u64, PathBuf)| {
-            json!({ "label": group.label, "seed": seed, "dir": dir.display().to_string() })
-        };
-        group.runs.iter().map(run)
-    });
-    json!({
-        "recipe": recipe.name,
-        "size": size.name(),
-        "skipped": result.skipped,
-        "interrupted": result.interrupted,
-        "rows": result.rows.iter().map(row).collect::<Vec<_>>(),
-        "tables": result.tables_json()["tables"],
-        "runs": runs.collect::<Vec<_>>(),
-        "report": result.report.as_ref().map(|r| r.display().to_string()),
-    })
 }
 
 /// Passes on to the watcher of the run at hand.

@@ -10,6 +10,7 @@ use std::path::Path;
 use latephase_core::numeric::{dot, norm};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
+use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 use crate::findings::Columns;
@@ -41,6 +42,21 @@ pub struct Comparison {
     pub columns: Vec<Compared>,
     /// cos(θ_a, θ_b): of snapshots at the same level, then at the end.
     pub cosines: Vec<Cosine>,
+}
+
+impl Comparison {
+    /// As one JSON object; null where nothing was measured. `a` and `b` are what the runs are called.
+    pub fn json(&self, a: &Path, b: &Path) -> Value {
+        let columns = self.columns.iter().map(|c| (c.name.clone(), json!({ "a": c.a, "b": c.b })));
+        let cosines = self.cosines.iter().map(|c| (c.file.clone(), json!(c.value)));
+        json!({
+            "a": a.display().to_string(),
+            "b": b.display().to_string(),
+            "log10_loss": self.levels,
+            "columns": columns.collect::<Map<_, _>>(),
+            "cosines": cosines.collect::<Map<_, _>>(),
+        })
+    }
 }
 
 /// A column of both runs at the levels; NaN where it was not measured.

@@ -5,6 +5,7 @@ use std::path::Path;
 use latephase_core::cite::Cite;
 
 use crate::findings::{Columns, largest_relative_decrease, separation};
+use crate::source::{Lookup, Source};
 use crate::spec::Spec;
 
 /// What to call a run: the name in its spec, else its directory's.
@@ -121,6 +122,20 @@ pub fn sentence(manifest: &serde_json::Value, columns: &Columns) -> String {
         plain(last("evaluations").round()),
         plain(last("margin")),
     )
+}
+
+/// The works behind a spec, and whom its data want named: `credit` where a run has kept it, else what the data say. The list
+/// of works does not need the data files to be there.
+pub fn works(spec: &Spec, credit: Option<String>, lookup: &Lookup) -> Vec<String> {
+    let mut lines: Vec<String> = citations(spec).iter().map(|c| c.text.to_owned()).collect();
+    for cite in Source::about(spec.data.kind()).into_iter().flat_map(|about| about.cite) {
+        if !lines.iter().any(|line| line == cite) {
+            lines.push((*cite).to_owned());
+        }
+    }
+    let credit = credit.or_else(|| spec.data.load(spec.seed, lookup).ok()?.credit.map(str::to_owned));
+    lines.extend(credit.map(|credit| format!("Data: {credit}")));
+    lines
 }
 
 /// The works behind a spec, in order of first use, without repeats.

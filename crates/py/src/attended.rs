@@ -22,7 +22,7 @@ use crate::errors::{internal, message, raised};
 /// Between two questions for signals.
 const LISTEN_EVERY: Duration = Duration::from_millis(50);
 /// Between two calls back.
-const TELL_EVERY: Duration = Duration::from_millis(100);
+pub const TELL_EVERY: Duration = Duration::from_millis(100);
 /// Bytes of the stack of a worker.
 const STACK: usize = 16 << 20;
 
@@ -43,6 +43,13 @@ impl Teller {
     pub fn say(&self, text: String) {
         // Nobody listens any more: there is nobody to tell.
         let _ = self.0.send(Told::Said(text));
+    }
+
+    /// Tells how a search goes, and what part of it is done.
+    pub fn search(&self, part: Option<f64>, text: String) {
+        let part = part.map(|part| part.min(1.0));
+        let _ =
+            self.0.send(Told::At(Reading { step: 0, log10_loss: f64::NAN, margin: f64::NAN, part, text }));
     }
 
     /// Watches a run that ends with `stop`.

@@ -5,12 +5,14 @@
 //! no array is a view of memory that Rust keeps ([`arrays`]).
 
 mod arrays;
+mod asked;
 mod attended;
 mod errors;
 mod foreign;
 mod foreign_tools;
 mod runs;
 mod specs;
+mod sweeps;
 
 use pyo3::prelude::*;
 
@@ -18,6 +20,8 @@ use pyo3::prelude::*;
 mod _native {
     use super::*;
 
+    #[pymodule_export]
+    use crate::asked::{check_spec, cite, compare, degree, exact, export, listing};
     #[pymodule_export]
     use crate::errors::panic_on_purpose;
     #[pymodule_export]
@@ -28,6 +32,8 @@ mod _native {
     use crate::runs::{columns, resume, run, standing, theta};
     #[pymodule_export]
     use crate::specs::{inline, json_of, source, toml_of};
+    #[pymodule_export]
+    use crate::sweeps::{band, check, limit, recipe, refute, sweep};
 
     /// What an exception is told to say comes from the hook; nothing is printed.
     #[pymodule_init]

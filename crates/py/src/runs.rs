@@ -16,23 +16,10 @@ use pyo3::types::PyDict;
 use crate::arrays;
 use crate::attended::{Attended, Teller, attended};
 use crate::errors::{guard, raised};
-use crate::foreign;
+use crate::specs::{Given, of_run, parse};
 
 /// Seconds between checkpoints.
-const CHECKPOINT: f64 = 30.0;
-
-/// A spec that was read: its text, what messages call it, its name and its overrides.
-type Given = (String, String, String, Vec<String>);
-
-fn parse(given: &Given) -> Result<Spec, Error> {
-    let (text, file, name, overrides) = given;
-    let mut spec = Spec::parse(text, file, overrides)?;
-    if spec.name.is_none() && !name.is_empty() {
-        spec.name = Some(name.clone());
-    }
-    foreign::attach(&mut spec)?;
-    Ok(spec)
-}
+pub const CHECKPOINT: f64 = 30.0;
 
 /// Where the run of a spec goes by default, and what stands in a directory: `"free"`, `"finished"`, `"unfinished"`, or why it is
 /// another's.
@@ -85,11 +72,7 @@ pub fn resume(
     max_seconds: Option<f64>,
     progress: Option<Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    let read = || {
-        let mut spec = stint::read_spec(&dir)?;
-        foreign::attach(&mut spec).map(|()| spec)
-    };
-    let spec = guard(py, || read().map_err(|e| raised(py, &e)))?;
+    let spec = guard(py, || of_run(&dir).map_err(|e| raised(py, &e)))?;
     let ended = attended(py, progress, move |stop, teller| {
         go(&spec, threads, max_seconds, stop, &teller, |options| stint::resume_as(&spec, &dir, options))
     })?;

@@ -1,10 +1,41 @@
 //! What a user gives as a spec, as the text that the lab reads.
 
-use latephase_lab::input;
+use std::path::Path;
+
+use latephase_lab::stint::read_spec;
+use latephase_lab::{Error, Spec, input};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::{guard, raised};
+use crate::foreign;
+
+/// A spec that was read: its text, what messages call it, its name and its overrides.
+pub type Given = (String, String, String, Vec<String>);
+
+/// The spec, with its name where it has none of its own.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(given: &Given) -> Result<Spec, Error> {
+    let (text, file, name, overrides) = given;
+    let mut spec = Spec::parse(text, file, overrides)?;
+    if spec.name.is_none() && !name.is_empty() {
+        spec.name = Some(name.clone());
+    }
+    foreign::attach(&mut spec)?;
+    Ok(spec)
+}
+
+/// The spec of a run directory, with the networks and arrays of this program that it names.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn of_run(dir: &Path) -> Result<Spec, Error> {
+    let mut spec = read_spec(dir)?;
+    foreign::attach(&mut spec)?;
+    Ok(spec)
+}
 
 /// The text of a spec file, or of a recipe's base spec: `(text, file, name)`.
 #[pyfunction]

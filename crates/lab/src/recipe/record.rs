@@ -1,5 +1,7 @@
 //! What a recipe found, for programs: `findings.json`, `tables.json` and the object of `--json`.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
 use super::{Recipe, RecipeResult, Size, outcome_of};
@@ -30,6 +32,26 @@ impl RecipeResult {
             "runs": runs,
             "expectations": self.rows.iter().map(row).collect::<Vec<_>>(),
         }))
+    }
+
+    /// All of it as one object, with the places of runs and page.
+    pub fn json(&self, recipe: &Recipe, size: Size) -> Value {
+        let runs = self.groups.iter().flat_map(|group| {
+            let run = |(seed, dir): &(u64, PathBuf)| {
+                json!({ "label": group.label, "seed": seed, "dir": dir.display().to_string() })
+            };
+            group.runs.iter().map(run)
+        });
+        json!({
+            "recipe": recipe.name,
+            "size": size.name(),
+            "skipped": self.skipped,
+            "interrupted": self.interrupted,
+            "rows": self.rows.iter().map(row).collect::<Vec<_>>(),
+            "tables": self.tables_json()["tables"],
+            "runs": runs.collect::<Vec<_>>(),
+            "report": self.report.as_ref().map(|r| r.display().to_string()),
+        })
     }
 
     /// The tables.

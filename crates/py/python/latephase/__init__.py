@@ -11,7 +11,9 @@ residuals are measured on the way, and the theorems about the late phase are hel
 Everything enters through a spec, a dict or TOML with the keys of the command line's: see :func:`run`.
 """
 
+from ._asked import Checked, Comparison, Degree, Entry, Optimum, check_spec, cite, compare, degree, exact, export, list
 from ._errors import InternalError, SpecError
+from ._many import Band, Limit, Recipe, Refutation, Sweep, check, limit, recipe, refute, sweep
 from ._native import __version__
 from ._progress import Progress
 from ._run import Outcome, Run, load, resume, run
@@ -21,18 +23,40 @@ from .model import Data, Model
 
 __all__ = [
     "Audit",
+    "Band",
+    "Checked",
+    "Comparison",
     "Data",
+    "Degree",
+    "Entry",
     "InternalError",
+    "Limit",
     "Model",
+    "Optimum",
     "Outcome",
     "Progress",
+    "Recipe",
+    "Refutation",
     "Run",
     "SpecError",
+    "Sweep",
     "__version__",
     "audit",
+    "check",
+    "check_spec",
+    "cite",
+    "compare",
+    "degree",
+    "exact",
+    "export",
+    "limit",
+    "list",
     "load",
     "losses",
     "norms",
+    "recipe",
+    "refute",
     "resume",
     "run",
+    "sweep",
 ]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 import numpy as np
 
 if TYPE_CHECKING:
+    from ._many import Sweep
     from ._run import Run
 
 COLOURS = ["#3b6fb6", "#d1495b", "#2e8b57", "#8d6bb8", "#c98b1f", "#4c9aa6", "#8c564b", "#7a7a7a"]
 SIZE = (360, 230)
-#: Left, right, top and bottom of the frame within it.
+#: Left, right, top and bottom of the frame within it; a legend of several curves stands above it, three in a row.
 EDGES = (54, 10, 26, 34)
 
 
@@ -108,8 +109,10 @@ def _svg(panel: Panel) -> str:
     xs = np.concatenate([c.x for c in curves]) if curves else np.array([])
     bounds = [v for c in curves for v in (c.y, c.low, c.high) if v is not None]
     ys = np.concatenate(bounds) if bounds else np.array([])
-    ys = ys[np.isfinite(ys)]
+    ys = ys[np.isfinite(ys) & ((ys > 0) | (not panel.log_y))]
     (width, height), (left, right, top, bottom) = SIZE, EDGES
+    if len(curves) > 1:
+        top += 15 * math.ceil(min(len(curves), len(COLOURS)) / 3)
     head = (
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' viewBox='0 0 {width} {height}' "
         "style='font:11px sans-serif;background:#fff;color:#222;margin:2px'>"
@@ -137,9 +140,9 @@ def _svg(panel: Panel) -> str:
         parts.append(f"<path d='{_path(curve.x, curve.y, x_axis, y_axis)}' fill='none' stroke='{colour}' stroke-width='1.6'/>")
     if len(curves) > 1:
         for k, curve in enumerate(curves[: len(COLOURS)]):
-            y = top + 12 + 13 * k
-            parts.append(f"<path d='M{left + 8} {y - 4}h14' stroke='{COLOURS[k]}' stroke-width='2'/>")
-            parts.append(f"<text x='{left + 26}' y='{y}' fill='#222'>{escape(curve.name)}</text>")
+            x, y = left + (width - left) // 3 * (k % 3), EDGES[2] + 4 + 15 * (k // 3)
+            parts.append(f"<path d='M{x} {y - 4}h12' stroke='{COLOURS[k]}' stroke-width='2'/>")
+            parts.append(f"<text x='{x + 15}' y='{y}' fill='#222'>{escape(curve.name[:16])}</text>")
     return "".join(parts) + "</svg>"
 
 
@@ -204,7 +207,7 @@ class _Axis:
             first = math.ceil(self.low / every) * every
             return [(10.0**k, _decade(k)) for k in range(first, math.floor(self.high) + 1, every)]
         low, high = (10**self.low, 10**self.high) if self.log else (self.low, self.high)
-        rough = (high - low) / 4
+        rough = (high - low) / 5
         size = 10 ** math.floor(math.log10(rough))
         step = next(size * m for m in (1, 2, 5, 10) if size * m >= rough)
         first = math.ceil(low / step)
@@ -213,3 +216,21 @@ class _Axis:
 
 def _decade(k: int) -> str:
     return f"{10**k}" if 0 <= k <= 3 else f"1e{k}"
+
+
+def sweep_html(sweep: "Sweep") -> str:
+    """The groups of a sweep, each as a band."""
+    wanted = [
+        (Panel("ln(1/L): how far the loss has come", "step", log_y=True), "ln(1/L)"),
+        (Panel("normalised margin", "ln(1/L)"), "margin"),
+        (Panel("distance from KKT", "ln(1/L)", log_y=True), "kkt_epsilon_fit"),
+    ]
+    pictures = []
+    for panel, column in wanted:
+        for label, band in sweep.bands(column, panel.x_name).items():
+            if np.isfinite(band.mean).any():
+                panel.curves.append(Curve(label, band.x, band.mean, band.low, band.high))
+        if panel.curves:
+            pictures.append(panel.svg())
+    note = f"{len(sweep)} runs. Line: mean over seeds; band: from the least to the largest seed."
+    return f"<div><b>{escape(sweep.dir.name)}</b><p>{escape(note)}</p><div>{''.join(pictures)}</div></div>"

@@ -48,6 +48,13 @@ class Outcome:
         return self.sentence
 
 
+class Temporary:
+    """A directory that goes when nobody holds this any more: of several runs, with the last."""
+
+    def __init__(self, path: Path) -> None:
+        weakref.finalize(self, shutil.rmtree, str(path), ignore_errors=True)
+
+
 class Run:
     """A run in its directory, read as it is asked for; :func:`run`, :func:`resume` and :func:`load` make one.
 
@@ -65,13 +72,11 @@ class Run:
     #: The directory of the run. Without ``out`` it is a temporary one, which goes when this object does; see :meth:`save`.
     dir: Path
 
-    def __init__(self, dir: PathLike, *, temporary: Optional[Path] = None) -> None:
+    def __init__(self, dir: PathLike, *, owner: Any = None) -> None:
         self.dir = Path(dir).absolute()
         if not (self.dir / "spec.toml").is_file():
             raise FileNotFoundError(2, "not a run directory: it holds no spec.toml", str(self.dir))
-        self._owner: Any = None
-        if temporary is not None:
-            weakref.finalize(self, shutil.rmtree, str(temporary), ignore_errors=True)
+        self._owner = owner
 
     @cached_property
     def columns(self) -> Dict[str, np.ndarray]:
@@ -259,7 +264,7 @@ def _temporary(told: Given, progress: Watch, threads: Optional[int], max_seconds
         dir = place / "run"
         with watching(progress) as tell:
             _native.run(tuple(told), dir, threads, max_seconds, tell)
-        return Run(dir, temporary=place)
+        return Run(dir, owner=Temporary(place))
     except Exception:
         shutil.rmtree(place, ignore_errors=True)
         raise  # KeyboardInterrupt is no Exception: what is saved stays
@@ -285,9 +290,7 @@ def resume(
         return found
     with attached(model, data, found.spec), watching(progress) as tell:
         _native.resume(found.dir, threads, max_seconds, tell)
-    again = Run(found.dir)
-    again._owner = found  # a temporary directory lives as long as either
-    return again
+    return Run(found.dir, owner=found._owner)
 
 
 def load(dir: PathLike) -> Run:
