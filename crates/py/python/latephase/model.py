@@ -114,6 +114,26 @@ class Model:
         x = _float64(examples, "examples")
         return self._code.measured(x[:SAMPLES].reshape(min(len(x), SAMPLES), -1), x.shape[1:])
 
+    def defect(self, inputs: Any) -> float:
+        """How far from homogeneous it is at its start: the largest |<theta, grad f> - L f| over the largest L |f|.
+
+        <theta, grad f> is the derivative of f(c theta) at c = 1, by differences that are right to about 1e-9. NaN where there is no
+        degree.
+
+        Args:
+            inputs: (n, ...) inputs.
+        """
+        degree = self.degree(inputs)
+        if degree.kind == "none":
+            return math.nan
+        x, theta, h = _float64(inputs, "inputs"), self._code.start[: self._code.dim], 1e-4
+        x = x.reshape(len(x), -1)
+        f, one, two = (self._code.forward(c * theta, x)[0] for c in (1.0, 1.0 + h, 1.0 - h))
+        three, four = (self._code.forward(c * theta, x)[0] for c in (1.0 + 2 * h, 1.0 - 2 * h))
+        along = (8 * (one - two) - (three - four)) / (12 * h)
+        size = degree.order * float(np.abs(f).max())
+        return float(np.abs(along - degree.order * f).max()) / size if size > 0 else math.nan
+
     def __repr__(self) -> str:
         size = sum(math.prod(shape) for shape in self.layout.values())
         return f"<latephase.Model {self.name!r}: {size} parameters in {len(self.layout)} blocks, SHA-256 {self.sha256[:12]}>"
@@ -715,7 +735,7 @@ class Data:
                 raise ValueError(f"an input of X_test has shape {x_test.shape[1:]}, one of X has {x.shape[1:]}")
             test = (x_test.reshape(len(x_test), -1), _labels(y_test, len(x_test), "y_test"))
         self.name, self.shape, named = name, x.shape[1:], [str(c) for c in classes or []]
-        self.sample = x[:SAMPLES].copy()
+        self.inputs = x[:ROWS].copy()
         digest = hashlib.sha256(repr((name, self.shape, named)).encode())
         for part in train + (test or ()):
             digest.update(repr(part.shape).encode() + part.tobytes())

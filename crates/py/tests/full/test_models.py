@@ -149,12 +149,24 @@ def test_an_audit_says_what_the_command_line_says_of_the_same_weights():
     assert audit.is_separated and "degree 2" in audit.degree
     for column in ("margin", "beta", "kkt_epsilon_fit", "ln_rho"):
         assert audit.row[column] == pytest.approx(run.last(column), rel=1e-9), column
-    assert audit.row["euler_defect"] < 1e-12
+    assert audit.row["euler_defect"] < 1e-12 and audit.homogeneity_defect < 1e-9
     assert sum(s.share for s in audit.support) == pytest.approx(1.0)
     # At 1e-50 every example is past what float64 can add to 1.
     stock = {s.precision: s for s in audit.stock}
     assert stock["float64"].is_wrong or stock["float64"].cosine < 0.999
     assert "mine" in str(audit)
+
+
+def test_the_defect_of_a_bias_is_that_of_the_bias():
+    """Against <theta, grad f> - 2 f example by example."""
+    module = mlp(1, bias=True)
+    x = torch.tensor(X)
+    f = module(x)[:, 0]
+    euler = torch.stack(
+        [sum((g * p).sum() for g, p in zip(torch.autograd.grad(q, list(module.parameters()), retain_graph=True), module.parameters())) for q in f]
+    )
+    true = ((euler - 2 * f).abs().max() / (2 * f.abs().max())).item()
+    assert true > 0.01 and Model.from_torch(module).defect(X) == pytest.approx(true, rel=1e-7)
 
 
 def test_the_report_of_an_audit_is_one_page(tmp_path):
