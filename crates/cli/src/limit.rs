@@ -53,7 +53,7 @@ pub fn limit(args: &args::Limit) -> Result<Exit, Failure> {
             look.step,
             look.residual,
             look.margin,
-            look.cuts,
+            look.pieces,
             look.ln_rho
         ));
     };

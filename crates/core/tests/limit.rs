@@ -145,3 +145,22 @@ fn what_has_no_direction_to_speak_of_is_refused() {
     let curved = mlp("gelu", 2, &[1.0, 0.0, 0.0, 1.0], &[0, 0]);
     assert!(follow(&curved, &[1.0; 6], &Way::short_cut(), watch).unwrap().is_none());
 }
+
+#[test]
+fn the_flow_ends_where_the_largest_margin_is() {
+    let problem = problem(common::model("kind = 'linear'", 2, 1), "kind = 'logistic'", four_points());
+    let mut turned = 0.0;
+    let found = follow(&problem, &[1.0, 0.1], &Way::flow(), &mut |look| {
+        turned = look.ln_rho;
+        ControlFlow::Continue(())
+    });
+    let found = found.unwrap().unwrap();
+    assert_eq!(found.ending, Ending::Converged);
+    assert_close(found.margin, 1.5 * 2f64.sqrt(), 1e-5, "margin");
+    assert!(found.ln_rho > 1.0 && found.ln_rho >= turned, "{}", found.ln_rho);
+    // Steps of half the length lead the same way.
+    let half = Way { kappa: 0.005, clock: 0.125, ..Way::flow() };
+    let fine = follow(&problem, &[1.0, 0.1], &half, &mut |_| ControlFlow::Continue(())).unwrap().unwrap();
+    assert!((fine.angle - found.angle).abs() < 1e-3);
+    assert!((fine.ln_rho - found.ln_rho).abs() < 0.2 * found.ln_rho, "{} {}", fine.ln_rho, found.ln_rho);
+}

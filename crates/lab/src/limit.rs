@@ -390,7 +390,8 @@ pub fn table(record: &Value) -> Vec<(String, String)> {
         put("ln rho gained", if way["way"] == "flow" { plain(of("ln_rho_gained")) } else { "-".into() });
         put("support vectors", plain(of("support")));
         put("kinks", plain(of("kinks")));
-        put("second order", way["verdict"].as_str().unwrap_or_default().to_owned());
+        let unknown = if of("relative").is_finite() { "not judged: more than 600 weights" } else { "" };
+        put("second order", way["verdict"].as_str().unwrap_or(unknown).to_owned());
         let ascent = way["ascent"]["gain"].as_f64().unwrap_or(f64::NAN);
         put("rise of the margin by the ascent", small(ascent));
         put("steps", plain(of("steps")));

@@ -43,8 +43,23 @@ pub(super) trait Pieces {
     /// θ + B⁻¹(sum − θ).
     fn towards(&self, sum: &[f64], to: &mut [f64]);
 
+    /// The answer of the whole programme, where the model has a better way than cutting planes.
+    fn proximal(&mut self, _size: f64) -> Option<Proximal> {
+        None
+    }
+
     /// Takes the kinks that cuts of these weights need to exactly 0, and neurons out that die and are shorter than `small`.
     fn settle(&self, lambda: &[f64], small: f64, theta: &mut [f64]);
+}
+
+/// The answer of a programme.
+pub(super) struct Proximal {
+    /// θ + d.
+    pub x: Vec<f64>,
+    /// Σ λ_k g_k.
+    pub sum: Vec<f64>,
+    /// Constraints with weight, and kinks with a slope between the one-sided ones.
+    pub pieces: usize,
 }
 
 /// Drops what is not kept.
