@@ -38,11 +38,18 @@ pub struct Built {
 /// # Errors
 /// Settings that do not fit each other or the data, and files that cannot be read, naming the key of the spec.
 pub fn build(spec: &Spec, lookup: &Lookup) -> Result<Built, Error> {
+    build_on(spec.data.load(spec.seed, lookup).map_err(Error::from)?, spec, lookup)
+}
+
+/// The same on data that have been loaded.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_on(loaded: Loaded, spec: &Spec, lookup: &Lookup) -> Result<Built, Error> {
     let at = |prefix: &str, e: Invalid| {
         let path = if e.field.is_empty() { prefix.to_owned() } else { format!("{prefix}.{}", e.field) };
         Error::spec(path, e.message)
     };
-    let loaded = spec.data.load(spec.seed, lookup).map_err(Error::from)?;
     let Loaded { train, test, mut files, truth, credit } = loaded;
     let loss = spec.loss.build();
     let outputs = loss.outputs(train.classes.len()).map_err(|e| at("loss", e))?;

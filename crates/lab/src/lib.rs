@@ -11,6 +11,7 @@ pub mod bands;
 pub mod build;
 pub mod cadence;
 pub mod claim;
+pub mod company;
 pub mod compare;
 pub mod degree;
 pub mod embedded;

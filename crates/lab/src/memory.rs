@@ -1,13 +1,15 @@
 //! A run in memory: nothing is written, and the spec may hold parts made in code.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use latephase_core::State;
 use latephase_core::probe::Row;
 
 use crate::build::{Built, build};
 use crate::claim::Facts;
+use crate::company;
 use crate::error::Error;
 use crate::findings::Columns;
 use crate::outcome::Outcome;
@@ -15,6 +17,7 @@ use crate::run::{Sink, Tick};
 use crate::source::Lookup;
 use crate::spec::Spec;
 use crate::stop::Status;
+use crate::sweep::thread_count;
 
 /// What is left of a run in memory.
 #[derive(Clone, Debug)]
@@ -47,6 +50,58 @@ pub fn run(spec: &Spec, lookup: &Lookup, stop: &AtomicBool) -> Result<Remembered
     let (rows, outcome) = drive(&mut built, &|| stop.load(Ordering::Relaxed))?;
     let facts = Facts::of_built(spec, &built).with_record(&rows);
     Ok(Remembered { facts, rows, outcome })
+}
+
+/// Runs many specs in memory, each on one thread and as many at a time as there are threads; they share what data they have in
+/// common. The runs are those of [`run`], to the last byte.
+///
+/// # Errors
+/// When there are no threads to be had. What is wrong with a spec stands in its place.
+///
+/// # Examples
+/// ```
+/// # use std::sync::atomic::AtomicBool;
+/// use latephase_lab::{Spec, memory, source::Lookup};
+/// let text = "data = 'two-points'\nmodel = 'linear'\nloss = 'exponential'\nalgorithm = 'flow'\nstop = { log10_loss = -20 }";
+/// let spec = Spec::parse(text, "spec", &[])?;
+/// let specs: Vec<Spec> = (0..10).map(|seed| Spec { seed, ..spec.clone() }).collect();
+/// let runs = memory::run_many(&specs, &Lookup::from_env(), None, &AtomicBool::new(false))?;
+/// assert!(runs.iter().all(|run| run.as_ref().is_ok_and(|run| run.outcome.is_reached())));
+/// # Ok::<(), latephase_lab::Error>(())
+/// ```
+pub fn run_many(
+    specs: &[Spec],
+    lookup: &Lookup,
+    threads: Option<usize>,
+    stop: &AtomicBool,
+) -> Result<Vec<Result<Remembered, Error>>, Error> {
+    let workers = thread_count(threads).min(specs.len()).max(1);
+    let pools = (0..workers).map(|_| company::pool(Some(1))).collect::<Result<Vec<_>, _>>()?;
+    let (data, next) = (company::Data::default(), AtomicUsize::new(0));
+    let one = |spec: &Spec| {
+        let mut built = data.build(spec, lookup).map_err(|e| spec.locate(e))?;
+        let (rows, outcome) = drive(&mut built, &|| stop.load(Ordering::Relaxed))?;
+        let facts = Facts::of_built(spec, &built).with_record(&rows);
+        Ok(Remembered { facts, rows, outcome })
+    };
+    let work = || {
+        let mut mine = Vec::new();
+        loop {
+            let k = next.fetch_add(1, Ordering::Relaxed);
+            let Some(spec) = specs.get(k) else { return mine };
+            mine.push((k, one(spec)));
+        }
+    };
+    let mut all: Vec<(usize, Result<Remembered, Error>)> = std::thread::scope(|scope| {
+        let work = &work;
+        let begun: Vec<_> = pools.iter().map(|pool| scope.spawn(move || pool.install(work))).collect();
+        begun
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    });
+    all.sort_by_key(|(k, _)| *k);
+    Ok(all.into_iter().map(|(_, run)| run).collect())
 }
 
 /// Runs what has been built, until its end or until `over` says so.

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::build::{Built, build};
 use crate::claim::Facts;
+use crate::company;
 use crate::error::Error;
 use crate::findings::{self, Columns};
 use crate::hydra;
@@ -150,10 +151,47 @@ pub fn read_manifest(dir: &Path) -> Result<Option<serde_json::Value>, Error> {
 /// # Errors
 /// What is wrong with the spec or the data, or what could not be written.
 pub fn begin(spec: &Spec, dir: &Path, options: Options<'_>) -> Result<Finished, Error> {
-    let built = ready(spec, &options.lookup)?;
+    begin_among(spec, dir, options, &Company::default())
+}
+
+/// What a run shares with others of a sweep, and whether it writes less than a run alone. None of it changes a byte of rows, θ
+/// or snapshots.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Company<'a> {
+    /// Threads to evaluate on, in place of a pool of its own.
+    pub pool: Option<&'a rayon::ThreadPool>,
+    /// Data that others have loaded.
+    pub data: Option<&'a company::Data>,
+    /// Whether to write no page, no checkpoint before the first step, and no file twice as surely: a loss of power may take the
+    /// run, which is begun again then.
+    pub brief: bool,
+}
+
+/// Runs a spec in a new directory, in company.
+///
+/// # Errors
+/// As [`begin`].
+pub fn begin_among(
+    spec: &Spec,
+    dir: &Path,
+    options: Options<'_>,
+    company: &Company<'_>,
+) -> Result<Finished, Error> {
+    let built = ready(spec, &options.lookup, company)?;
+    begin_built(spec, built, dir, options, company)
+}
+
+fn begin_built(
+    spec: &Spec,
+    built: Built,
+    dir: &Path,
+    options: Options<'_>,
+    company: &Company<'_>,
+) -> Result<Finished, Error> {
     let text = resolved_text(spec, &built)?;
-    let store = Store::create(dir, &text, &built.columns)?;
-    drive(spec, built, store, options, true)
+    let create = if company.brief { Store::create_briefly } else { Store::create };
+    let store = create(dir, &text, &built.columns)?;
+    drive(spec, built, store, options, true, company)
 }
 
 /// Goes on with an interrupted or killed run; begins it again where it was killed before its first checkpoint.
@@ -169,21 +207,36 @@ pub fn resume(dir: &Path, options: Options<'_>) -> Result<Finished, Error> {
 /// # Errors
 /// As [`resume`].
 pub fn resume_as(spec: &Spec, dir: &Path, options: Options<'_>) -> Result<Finished, Error> {
-    let mut built = ready(spec, &options.lookup)?;
+    resume_among(spec, dir, options, &Company::default())
+}
+
+/// Goes on in company with a run whose spec is at hand.
+///
+/// # Errors
+/// As [`resume`].
+pub fn resume_among(
+    spec: &Spec,
+    dir: &Path,
+    options: Options<'_>,
+    company: &Company<'_>,
+) -> Result<Finished, Error> {
+    let mut built = ready(spec, &options.lookup, company)?;
     same_files(dir, &built)?;
     if !Store::has_checkpoints(dir)? {
-        let text = resolved_text(spec, &built)?;
-        let store = Store::create(dir, &text, &built.columns)?;
-        return drive(spec, built, store, options, true);
+        return begin_built(spec, built, dir, options, company);
     }
     let (store, state) = Store::reopen(dir)?;
     built.run.load(&state).map_err(|e| Error::usage(format!("{}: {e}", dir.display())))?;
-    drive(spec, built, store, options, false)
+    drive(spec, built, store, options, false, company)
 }
 
 /// The run of a spec. A data file that cannot be read is wrong before the run, not a failure during it.
-fn ready(spec: &Spec, lookup: &Lookup) -> Result<Built, Error> {
-    build(spec, lookup).map_err(|e| if e.is_io() { Error::content(e.report()) } else { spec.locate(e) })
+fn ready(spec: &Spec, lookup: &Lookup, company: &Company<'_>) -> Result<Built, Error> {
+    let built = match company.data {
+        Some(data) => data.build(spec, lookup),
+        None => build(spec, lookup),
+    };
+    built.map_err(|e| if e.is_io() { Error::content(e.report()) } else { spec.locate(e) })
 }
 
 /// Holds the data files to the hashes at the head of `spec.toml`.
@@ -232,13 +285,14 @@ fn drive(
     store: Store,
     mut options: Options<'_>,
     fresh: bool,
+    company: &Company<'_>,
 ) -> Result<Finished, Error> {
     let dir = store.dir().to_owned();
-    let mut pool = rayon::ThreadPoolBuilder::new();
-    if let Some(threads) = options.threads {
-        pool = pool.num_threads(threads);
-    }
-    let pool = pool.build().map_err(|e| Error::usage(format!("cannot start the threads: {e}")))?;
+    let mut own = None;
+    let pool = match company.pool {
+        Some(pool) => pool,
+        None => &*own.insert(company::pool(options.threads)?),
+    };
     let Built { mut run, files, truth, credit, .. } = built;
     let started = Instant::now();
     let mut recorder = Recorder {
@@ -252,7 +306,7 @@ fn drive(
         store,
         options: &mut options,
     };
-    if fresh {
+    if fresh && !company.brief {
         // From the first moment on there is something to resume from.
         recorder.checkpoint(run.save())?;
     }
@@ -296,8 +350,10 @@ fn drive(
     if spec.exact && !outcome.is_interrupted() {
         hold(&dir, spec, &run)?;
     }
-    let report = page::of_run(&dir, &run.problem)?;
-    store.write("report.html", report.as_bytes())?;
+    if !company.brief {
+        let report = page::of_run(&dir, &run.problem)?;
+        store.write("report.html", report.as_bytes())?;
+    }
     Ok(Finished { dir, outcome, seconds, manifest })
 }
 

@@ -11,13 +11,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::build::sha256_hex;
+use crate::company;
 use crate::error::Error;
 use crate::findings::Columns;
 use crate::hydra;
 use crate::report::Added;
 use crate::source::Lookup;
 use crate::spec::Spec;
-use crate::stint::{Options, Progress, Standing, begin, read_manifest, resume, standing};
+use crate::stint::{
+    Company, Options, Progress, Standing, begin_among, read_manifest, read_spec, resume_among, standing,
+};
 use crate::store::{number, write_shared, write_whole};
 use crate::sweep_axes::points;
 use crate::sweep_seeds;
@@ -26,6 +29,11 @@ use crate::sweep_seeds;
 const MARK: &str = "# A sweep: each run has its own spec.toml in its directory.\n";
 /// What a sweep was asked for: spec, overrides and axes, from which it can be planned again.
 const ASKED: &str = "plan.toml";
+/// Runs beyond which each writes rows, spec, weights, findings and manifest but no page of its own, which `latephase report` makes
+/// when it is wanted, and does not wait for the device. So many pages would be gigabytes.
+const MANY: usize = 100;
+/// Runs of so large a sweep whose curves are on its page.
+const DRAWN: usize = 24;
 /// Bytes of a label in the name of a directory; with the hash it stays far from the 255 of file systems.
 const LABEL: usize = 80;
 
@@ -275,22 +283,26 @@ pub fn run(plan: &Plan, options: &SweepOptions<'_>) -> Result<Vec<End>, Error> {
     let (workers, inside) = if is_wide(plan.members.len(), threads) { (threads, 1) } else { (1, threads) };
     let next = AtomicUsize::new(0);
     let ends: Vec<Mutex<End>> = plan.members.iter().map(|_| Mutex::new(End::NotBegun)).collect();
-    // Plain threads with a shared counter: each run starts a pool of its own, and a pool's idle worker would begin a
-    // second run inside the first.
+    let data = company::Data::default();
+    // Plain threads with a shared counter and a pool each: an idle worker of one common pool would begin a second run
+    // inside the first.
+    let pools = (0..workers).map(|_| company::pool(Some(inside))).collect::<Result<Vec<_>, _>>()?;
+    let brief = plan.members.len() > MANY;
     std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some(member) = plan.members.get(next.fetch_add(1, Ordering::Relaxed)) {
+        for pool in &pools {
+            let (data, next, ends) = (&data, &next, &ends);
+            scope.spawn(move || {
+                let company = Company { pool: Some(pool), data: Some(data), brief };
+                loop {
+                    let k = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(member) = plan.members.get(k) else { break };
                     let end = match plan.asked.hydra {
                         true => hydra::settle(member)
-                            .map_or_else(End::Failed, |()| one(member, inside, started, options)),
-                        false => one(member, inside, started, options),
+                            .map_or_else(End::Failed, |()| one(member, &company, started, options)),
+                        false => one(member, &company, started, options),
                     };
                     options.watch.ended(member, &end);
-                    let k = plan.members.iter().position(|m| m.dir == member.dir);
-                    if let Some(slot) = k.and_then(|k| ends.get(k)) {
-                        *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = end;
-                    }
+                    *ends[k].lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = end;
                 }
             });
         }
@@ -298,7 +310,7 @@ pub fn run(plan: &Plan, options: &SweepOptions<'_>) -> Result<Vec<End>, Error> {
     Ok(ends.into_iter().map(|e| e.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())).collect())
 }
 
-fn one(member: &Member, threads: usize, started: Instant, options: &SweepOptions<'_>) -> End {
+fn one(member: &Member, company: &Company<'_>, started: Instant, options: &SweepOptions<'_>) -> End {
     let left = options.max_seconds.map(|s| (s - started.elapsed().as_secs_f64()).max(0.0));
     let over = left == Some(0.0) || options.stop.load(Ordering::Relaxed);
     let go = || -> Result<End, Error> {
@@ -313,7 +325,7 @@ fn one(member: &Member, threads: usize, started: Instant, options: &SweepOptions
         }
         let mut progress = options.watch.begins(member);
         let stint = Options {
-            threads: Some(threads),
+            threads: None,
             max_seconds: left,
             checkpoint_seconds: options.checkpoint_seconds,
             stop: options.stop,
@@ -321,8 +333,8 @@ fn one(member: &Member, threads: usize, started: Instant, options: &SweepOptions
             progress: progress.as_mut(),
         };
         let finished = match there {
-            Standing::Unfinished => resume(&member.dir, stint),
-            _ => begin(&member.spec, &member.dir, stint),
+            Standing::Unfinished => resume_among(&read_spec(&member.dir)?, &member.dir, stint, company),
+            _ => begin_among(&member.spec, &member.dir, stint, company),
         };
         finished.map(|f| End::Ran(f.outcome))
     };
@@ -387,8 +399,14 @@ pub fn write_summary(plan: &Plan, title: &str, lookup: &Lookup) -> Result<(), Er
         added.tables.extend(sweep_seeds::report_table(&groups));
         added.colours = sweep_seeds::colours(&begun);
     }
-    let dirs: Vec<&Path> = begun.iter().map(|m| m.dir.as_path()).collect();
-    let page = crate::page::of_dirs(title, &dirs, lookup, &added)?;
+    // A page of a thousand runs would be a hundred megabytes; the tables have them all.
+    let drawn = begun.len().min(if begun.len() > MANY { DRAWN } else { MANY });
+    let dirs: Vec<&Path> = begun[..drawn].iter().map(|m| m.dir.as_path()).collect();
+    let title = match drawn < begun.len() {
+        true => format!("{title} (curves of the first {drawn} of {} runs)", begun.len()),
+        false => title.to_owned(),
+    };
+    let page = crate::page::of_dirs(&title, &dirs, lookup, &added)?;
     write_whole(&plan.dir.join("report.html"), page.as_bytes())
 }
 

@@ -49,6 +49,8 @@ pub struct Store {
     length: u64,
     /// Number of the next checkpoint.
     next: u64,
+    /// Whether what is written survives a loss of power.
+    synced: bool,
 }
 
 impl Store {
@@ -57,14 +59,26 @@ impl Store {
     /// # Errors
     /// When the directory cannot be made or written.
     pub fn create(dir: &Path, spec: &str, columns: &[String]) -> Result<Store, Error> {
+        Store::create_as(dir, spec, columns, true)
+    }
+
+    /// The same, without waiting for the device: what is written survives the end of the process, not a loss of power.
+    ///
+    /// # Errors
+    /// As [`create`](Store::create).
+    pub fn create_briefly(dir: &Path, spec: &str, columns: &[String]) -> Result<Store, Error> {
+        Store::create_as(dir, spec, columns, false)
+    }
+
+    fn create_as(dir: &Path, spec: &str, columns: &[String], synced: bool) -> Result<Store, Error> {
         for sub in ["", "checkpoints", "snapshots"] {
             let path = dir.join(sub);
             fs::create_dir_all(&path).map_err(|e| Error::io(&path, "make the directory", e))?;
         }
-        write_whole(&dir.join("spec.toml"), spec.as_bytes())?;
+        write_as(&dir.join("spec.toml"), spec.as_bytes(), synced)?;
         let path = dir.join("rows.csv");
         let rows = File::create(&path).map_err(|e| Error::io(&path, "create", e))?;
-        let mut store = Store { dir: dir.to_owned(), rows: Box::new(rows), length: 0, next: 0 };
+        let mut store = Store { dir: dir.to_owned(), rows: Box::new(rows), length: 0, next: 0, synced };
         store.line(&columns.join(","))?;
         Ok(store)
     }
@@ -116,7 +130,8 @@ impl Store {
             if there.is_file() {
                 rows.set_len(length).map_err(|e| Error::io(&rows_path, "cut to the checkpoint", e))?;
             }
-            let store = Store { dir: dir.to_owned(), rows: Box::new(rows), length, next: number + 1 };
+            let store =
+                Store { dir: dir.to_owned(), rows: Box::new(rows), length, next: number + 1, synced: true };
             return Ok((store, state));
         }
         let why = if complaints.is_empty() { "there is none".to_owned() } else { complaints.join("; ") };
@@ -158,11 +173,13 @@ impl Store {
     /// When the device refuses it; the former checkpoints are still there then.
     pub fn checkpoint(&mut self, mut state: State) -> Result<(), Error> {
         let rows = self.dir.join("rows.csv");
-        self.rows.sync().map_err(|e| Error::io(&rows, "sync", e))?;
+        if self.synced {
+            self.rows.sync().map_err(|e| Error::io(&rows, "sync", e))?;
+        }
         state.put_counts("rows", &[self.length]);
         let path = self.dir.join("checkpoints").join(format!("{:08}.safetensors", self.next));
         let bytes = tensors::state_bytes(&state, "checkpoint").map_err(Error::usage)?;
-        write_whole(&path, &bytes)?;
+        write_as(&path, &bytes, self.synced)?;
         self.next += 1;
         let all = checkpoints(&self.dir)?;
         for (_, old) in &all[..all.len().saturating_sub(KEPT)] {
@@ -176,7 +193,7 @@ impl Store {
     /// # Errors
     /// When the device refuses it.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        write_whole(&self.dir.join(name), bytes)
+        write_as(&self.dir.join(name), bytes, self.synced)
     }
 }
 
@@ -191,11 +208,17 @@ pub fn number(value: f64) -> String {
 
 /// Writes to a temporary file beside, syncs, renames.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_as(path, bytes, true)
+}
+
+fn write_as(path: &Path, bytes: &[u8], synced: bool) -> Result<(), Error> {
     let temporary = path.with_extension("partial");
     let write = || -> io::Result<()> {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
+        if synced {
+            file.sync_all()?;
+        }
         fs::rename(&temporary, path)
     };
     write().map_err(|e| Error::io(path, "write", e))
