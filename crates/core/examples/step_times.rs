@@ -142,7 +142,7 @@ fn time(mut run: impl FnMut(usize), seconds: f64) -> [f64; 3] {
 /// A number of kilobytes that the system keeps of this process: `VmHWM` is the most that was resident, `VmRSS` what is.
 fn kilobytes(what: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|line| line.strip_prefix(what)?.split_whitespace().nth(1)?.parse().ok())
+    status.lines().find_map(|line| line.strip_prefix(what)?.split_whitespace().next()?.parse().ok())
 }
 
 /// A product of two square matrices as large as any here, with as many threads as a step has.
