@@ -309,6 +309,7 @@ fn the_account_bounds_the_bundles_error_and_keeps_the_tolerance() {
             let (error, account) = (distance(&last, &exact), bundle.direction_error());
             assert!(error <= account, "{text} {tolerance}: {error:e} against an account of {account:e}");
             assert!(account <= tolerance * path, "{text}: {account:e} over {path} is more than {tolerance}");
+            assert_eq!(count(bundle.as_ref(), "tolerance_exceeded"), 0);
             // An account that bounds anything by being huge would be worth nothing.
             assert!(account > 0.1 * tolerance * path, "{text}: {account:e} over {path}");
         }

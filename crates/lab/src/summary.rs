@@ -75,6 +75,7 @@ pub fn table(columns: &Columns, spec: &Spec, manifest: &serde_json::Value) -> Ve
     put("KKT epsilon, bundle", plain(last("kkt_epsilon_bundle")));
     put("radius of the bundle", plain(last("kkt_radius")));
     put("speed of the direction per unit of ln rho", plain(last("direction_speed")));
+    put("account of the direction's error", plain(last("direction_error")));
     let flagged = columns.get("precision").iter().filter(|p| **p > 0.0).count();
     if flagged > 0 {
         put("looks at which f64 is near its end", flagged.to_string());

@@ -33,8 +33,9 @@ const MOST: f64 = 0.02;
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     tolerance: Option<f64>,
-    /// The error of the direction so far, in radians.
+    /// The error of the direction so far, in radians, and the way that it has gone in the windows closed.
     pub error: f64,
+    way: f64,
     /// Windows closed, and those that added more than the tolerance.
     pub windows: u64,
     pub above: u64,
@@ -54,6 +55,7 @@ impl Account {
         Account {
             tolerance,
             error: 0.0,
+            way: 0.0,
             windows: 0,
             above: 0,
             start: Vec::new(),
@@ -93,6 +95,7 @@ impl Account {
         axpy(-radial, unit, &mut change);
         let error = SAFETY * 0.5 * self.steps / self.count * norm(&change);
         self.error += error;
+        self.way += self.path;
         self.windows += 1;
         if self.tolerance.is_some_and(|t| error > t * self.path) {
             self.above += 1;
@@ -101,6 +104,11 @@ impl Account {
         self.start.extend(direction.iter().map(|d| d / length));
         (self.ln_rho, self.path, self.steps, self.count) = (ln_rho, 0.0, 0.0, 0.0);
         true
+    }
+
+    /// Whether more has been entered than the tolerance allows for the way so far.
+    pub fn exceeded(&self) -> bool {
+        self.tolerance.is_some_and(|t| self.error > t * self.way)
     }
 
     /// κ for the next window, given that of the last.
@@ -117,7 +125,10 @@ impl Account {
         let mut state = State::default();
         state.put("start", &self.start);
         let [error, path] = self.last;
-        state.put("numbers", &[self.error, self.ln_rho, self.path, self.steps, self.count, error, path]);
+        state.put(
+            "numbers",
+            &[self.error, self.ln_rho, self.path, self.steps, self.count, error, path, self.way],
+        );
         state.put_counts("counts", &[self.windows, self.above]);
         state
     }
@@ -125,7 +136,7 @@ impl Account {
     pub fn load(&mut self, state: &State) -> Result<(), Invalid> {
         self.start = state.get("start")?.to_vec();
         let last = &mut self.last;
-        [self.error, self.ln_rho, self.path, self.steps, self.count, last[0], last[1]] =
+        [self.error, self.ln_rho, self.path, self.steps, self.count, last[0], last[1], self.way] =
             state.numbers("numbers")?;
         [self.windows, self.above] = state.counters("counts")?;
         Ok(())

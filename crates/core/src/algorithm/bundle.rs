@@ -459,7 +459,11 @@ impl Algorithm for Bundle {
             ("members_with_weight", r.field.active as u64),
         ];
         if self.kappa.is_none() {
-            counts.extend([("windows", r.account.windows), ("windows_above_tolerance", r.account.above)]);
+            counts.extend([
+                ("windows", r.account.windows),
+                ("windows_above_tolerance", r.account.above),
+                ("tolerance_exceeded", u64::from(r.account.exceeded())),
+            ]);
         }
         counts
     }
