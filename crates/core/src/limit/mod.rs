@@ -539,7 +539,7 @@ impl<'a> Climb<'a> {
     /// The inner products of all cuts; those that are there stay.
     fn grow_gram(&mut self) {
         let (k, stride) = (self.pieces.cuts(), self.stride);
-        let known = if stride == 0 { 0 } else { self.gram.len() / stride };
+        let known = self.gram.len().checked_div(stride).unwrap_or(0);
         if k > stride {
             let wider = (2 * k).max(64);
             let mut gram = vec![0.0; known * wider];

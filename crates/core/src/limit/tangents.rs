@@ -188,7 +188,7 @@ impl Pieces for Tangents<'_> {
             }
         }
         // Now and then the step has to become shorter, too.
-        Ok(any && self.lessons % 4 != 0)
+        Ok(any && !self.lessons.is_multiple_of(4))
     }
 
     fn cuts(&self) -> usize {
