@@ -244,7 +244,7 @@ def run(
 def _run(
     told: Given, out: Union[PathLike, bool, None], progress: Watch, threads: Optional[int], max_seconds: Optional[float]
 ) -> Run:
-    if out is None:
+    if out is None or out is False:
         return _temporary(told, progress, threads, max_seconds)
     dir, standing = _native.standing(tuple(told), None if out is True else Path(out))
     if standing == "finished":
