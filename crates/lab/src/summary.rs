@@ -116,9 +116,13 @@ pub fn sentence(manifest: &serde_json::Value, columns: &Columns) -> String {
     } else {
         String::new()
     };
+    let missed = match manifest["counts"]["tolerance_exceeded"].as_u64() {
+        Some(1) => "; by its own account the direction is further off than the tolerance allows",
+        _ => "",
+    };
     let trimmed = outcome.trim_end_matches('.');
     format!(
-        "{trimmed}: loss {} after {} evaluations, normalised margin {}{kkt}.",
+        "{trimmed}: loss {} after {} evaluations, normalised margin {}{kkt}{missed}.",
         loss(last("log10_loss")),
         plain(last("evaluations").round()),
         plain(last("margin")),
@@ -159,6 +163,20 @@ pub fn citations(spec: &Spec) -> Vec<Cite> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_says_that_it_has_missed_its_tolerance() {
+        let one = |name: &str, value: f64| (name.to_owned(), vec![value]);
+        let columns = Columns(vec![one("log10_loss", -5.0), one("margin", 0.1), one("evaluations", 9.0)]);
+        let said = |exceeded: u64| {
+            sentence(
+                &serde_json::json!({ "sentence": "Reached.", "counts": { "tolerance_exceeded": exceeded } }),
+                &columns,
+            )
+        };
+        assert!(said(1).contains("than the tolerance allows"));
+        assert!(!said(0).contains("tolerance"));
+    }
 
     #[test]
     fn a_run_cites_the_works_behind_its_optimiser_and_its_pace() -> Result<(), crate::Error> {

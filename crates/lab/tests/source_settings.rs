@@ -66,7 +66,7 @@ fn a_bare_string_is_the_kind_with_its_defaults() {
 #[test]
 fn an_unknown_kind_is_answered_with_the_list() {
     let list = "expected one of `digits`, `idx`, `csv`, `gaussian-margin`, `teacher-student`, `xor-parity`, \
-                `two-points`, `four-points`, `rings`, `orthogonal`, `groups`, `points`";
+                `two-points`, `four-points`, `rings`, `orthogonal`, `groups`, `points`, `arrays`";
     refused("data = 'mnist'", &format!("unknown data source `mnist`, {list}"));
     refused("data = { kind = 'mnist' }", &format!("unknown data source `mnist`, {list}"));
     refused("data = { classes = [1, 2] }", &format!("missing field `kind`, {list}"));
