@@ -120,7 +120,7 @@ impl Iterate {
     /// The ln of the loss `ln_loss` at [`theta`](Iterate::theta) as it is at the run's θ, for outputs of degree `degree`: at
     /// temperature zero all margins grow by one factor. −∞ where f64 ends.
     pub fn ln_loss_beyond(&self, ln_loss: f64, degree: Option<f64>) -> f64 {
-        if self.beyond == 0.0 { ln_loss } else { ln_loss * (degree.unwrap_or(1.0) * self.beyond).exp() }
+        ln_loss * growth(self.beyond, degree)
     }
 
     /// Moves to `theta`, where `known` has already been evaluated, if anything has, and hands back where it was.
@@ -184,4 +184,9 @@ impl Iterate {
         at.beyond = state.number("beyond").unwrap_or(0.0);
         Ok(at)
     }
+}
+
+/// What margins of outputs of degree `degree` grow by while ln ρ grows by `beyond`; 1 where nothing is held, whatever the degree.
+pub(crate) fn growth(beyond: f64, degree: Option<f64>) -> f64 {
+    if beyond == 0.0 { 1.0 } else { (degree.unwrap_or(1.0) * beyond).exp() }
 }

@@ -70,9 +70,7 @@ pub fn margins_of_outputs(problem: &Problem, outputs: &[f64], of: &[Constraint])
     assert_eq!(outputs.len(), n * n * k * k, "a kernel of {n} rows of {k} outputs");
     // The few outputs that a margin is made of, with their weights.
     let parts = |constraint: &Constraint| {
-        let (mut cot, label) = (vec![0.0; k], problem.train.labels()[constraint.example]);
-        problem.loss.constraint_cotangent(label, constraint.rival, &mut cot);
-        let all = cot.into_iter().enumerate().filter(|(_, c)| *c != 0.0);
+        let all = problem.constraint_cotangent(constraint).into_iter().enumerate().filter(|(_, c)| *c != 0.0);
         all.map(|(output, c)| (constraint.example * k + output, c)).collect::<Vec<_>>()
     };
     let parts: Vec<Vec<(usize, f64)>> = of.iter().map(parts).collect();

@@ -259,6 +259,21 @@ pub fn scaled_distance(s: f64, a: &[f64], t: f64, b: &[f64]) -> f64 {
     squared.sqrt()
 }
 
+/// The angle between two vectors in radians, exact near 0 and π: 2 atan2(‖â − b̂‖, ‖â + b̂‖). NaN where one of them is 0.
+///
+/// ```
+/// use latephase_core::numeric::angle;
+/// assert!((angle(&[1.0, 0.0], &[1.0, 1e-9]) - 1e-9).abs() < 1e-24);
+/// assert!(angle(&[1.0, 0.0], &[0.0, 0.0]).is_nan());
+/// ```
+pub fn angle(a: &[f64], b: &[f64]) -> f64 {
+    let (one, other) = (1.0 / norm(a), 1.0 / norm(b));
+    if !(one.is_finite() && other.is_finite()) {
+        return f64::NAN;
+    }
+    2.0 * scaled_distance(one, a, other, b).atan2(scaled_distance(one, a, -other, b))
+}
+
 /// The nearest point of the simplex {t ≥ 0, Σ t = 1} in ℓ2: (t_i − τ)₊ for the one τ that sums to 1.
 ///
 /// # Examples

@@ -326,12 +326,19 @@ impl Problem {
     /// Only models that run foreign code fail.
     pub fn margin_gradient(&self, theta: &[f64], at: &Constraint) -> Result<Vec<f64>, Breakdown> {
         let (k, rows) = (self.model.outputs(), self.train.rows().slice(at.example, at.example + 1));
-        let (mut out, mut cot, mut grad) = (vec![0.0; k], vec![0.0; k], vec![0.0; theta.len()]);
+        let (mut out, mut grad) = (vec![0.0; k], vec![0.0; theta.len()]);
         let mut tape = Tape::default();
         self.model.forward(theta, rows, &mut out, &mut tape)?;
-        self.loss.constraint_cotangent(self.train.labels()[at.example], at.rival, &mut cot);
+        let cot = self.constraint_cotangent(at);
         self.model.pullback(theta, rows, &mut tape, &cot, Some(&mut grad), None)?;
         Ok(grad)
+    }
+
+    /// ∂q/∂out of a margin constraint of the training set, output by output.
+    pub(crate) fn constraint_cotangent(&self, of: &Constraint) -> Vec<f64> {
+        let mut cot = vec![0.0; self.model.outputs()];
+        self.loss.constraint_cotangent(self.train.labels()[of.example], of.rival, &mut cot);
+        cot
     }
 
     /// The margin constraints of the training set, given an evaluation of it.

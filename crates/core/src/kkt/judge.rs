@@ -154,7 +154,7 @@ impl Point<'_> {
         let (mut inputs, mut weights) = (Vec::new(), Vec::new());
         for (c, l) in self.constraints.iter().zip(&fit.lambda).filter(|(_, l)| **l > 0.0) {
             inputs.push(self.input(two, c));
-            let mut cot = self.cotangent(c);
+            let mut cot = self.problem.constraint_cotangent(c);
             scale(*l, &mut cot);
             weights.push(cot);
         }

@@ -167,16 +167,9 @@ impl<'a> Point<'a> {
         Ok(())
     }
 
-    /// ∂out/∂(this margin), output by output.
-    fn cotangent(&self, c: &Constraint) -> Vec<f64> {
-        let mut cot = vec![0.0; self.problem.model.outputs()];
-        self.problem.loss.constraint_cotangent(self.problem.train.labels()[c.example], c.rival, &mut cot);
-        cot
-    }
-
     /// ∂q/∂σ_r for every neuron: Σ_c u_c a_cr.
     fn outer(&self, two: &Neurons, c: &Constraint) -> Vec<f64> {
-        let cot = self.cotangent(c);
+        let cot = self.problem.constraint_cotangent(c);
         let along = |r: usize| cot.iter().enumerate().map(|(o, u)| u * self.theta[two.outer(o, r)]).sum();
         (0..two.width).map(along).collect()
     }
@@ -190,7 +183,7 @@ impl<'a> Point<'a> {
         x: &[f64],
         slope: impl Fn(usize) -> f64,
     ) -> Vec<f64> {
-        let cot = self.cotangent(c);
+        let cot = self.problem.constraint_cotangent(c);
         let mut grad = vec![0.0; theta.len()];
         for r in 0..two.width {
             let s = slope(r);

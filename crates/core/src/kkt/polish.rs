@@ -139,7 +139,7 @@ impl<'p, 'a> System<'p, 'a> {
             return Ok(self.active.iter().map(|c| value_of(&all, c)).collect());
         };
         let of = |c: &Constraint| {
-            let (x, cot) = (self.point.input(two, c), self.point.cotangent(c));
+            let (x, cot) = (self.point.input(two, c), self.point.problem.constraint_cotangent(c));
             let unit = |r: usize| {
                 let along: f64 = cot.iter().enumerate().map(|(o, u)| u * theta[two.outer(o, r)]).sum();
                 along * self.slope(theta, c.example, r, &x) * two.pre(theta, r, &x)
@@ -194,7 +194,7 @@ impl<'p, 'a> System<'p, 'a> {
         self.free.iter().enumerate().for_each(|(k, p)| place[*p] = k);
         if let Some(two) = &self.point.two {
             for (c, l) in self.active.iter().zip(lambda) {
-                let (x, cot) = (self.point.input(two, c), self.point.cotangent(c));
+                let (x, cot) = (self.point.input(two, c), self.point.problem.constraint_cotangent(c));
                 for r in (0..two.width).filter(|r| place[two.inner(*r, 0)] != usize::MAX) {
                     let s = self.slope(theta, c.example, r, &x);
                     for (o, u) in cot.iter().enumerate() {
@@ -398,7 +398,7 @@ impl<'p, 'a> System<'p, 'a> {
         self.active.iter().zip(lambda).filter(|(c, _)| c.example == pin.1).fold(
             (0.0, 0.0),
             |(low, high), (c, l)| {
-                let cot = self.point.cotangent(c);
+                let cot = self.point.problem.constraint_cotangent(c);
                 let along: f64 = cot.iter().enumerate().map(|(o, u)| u * theta[two.outer(o, pin.0)]).sum();
                 let most = l * along * jump;
                 (low + most.min(0.0), high + most.max(0.0))

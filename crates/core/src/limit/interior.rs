@@ -10,6 +10,7 @@
 //! Mehrotra 1992 (predictor and corrector); Wright, *Primal-Dual Interior-Point Methods* (1997), chapter 5
 
 use crate::numeric::{axpy, dot};
+use crate::quadratic::factor::Factor;
 
 /// Newton steps at most.
 const STEPS: usize = 80;
@@ -36,52 +37,12 @@ pub(super) struct Weights {
     pub mu: Vec<f64>,
 }
 
-/// A lower triangle of order n, row by row in full rows; None where a pivot is not positive.
-fn cholesky(a: &mut [f64], n: usize) -> bool {
-    for i in 0..n {
-        for j in 0..=i {
-            let (before, row) = a.split_at_mut(i * n);
-            let sum = if i == j {
-                let part = dot(&row[..j], &row[..j]);
-                row[j] - part
-            } else {
-                row[j] - dot(&row[..j], &before[j * n..j * n + j])
-            };
-            if i == j {
-                if !(sum > 0.0) {
-                    return false;
-                }
-                row[j] = sum.sqrt();
-            } else {
-                row[j] = sum / before[j * n + j];
-            }
-        }
-    }
-    true
-}
-
-fn forward(l: &[f64], n: usize, b: &mut [f64]) {
-    for i in 0..n {
-        b[i] = (b[i] - dot(&l[i * n..i * n + i], &b[..i])) / l[i * n + i];
-    }
-}
-
-fn backward(l: &[f64], n: usize, b: &mut [f64]) {
-    for i in (0..n).rev() {
-        b[i] /= l[i * n + i];
-        let x = b[i];
-        for j in 0..i {
-            b[j] -= x * l[i * n + j];
-        }
-    }
-}
-
 /// A factored Newton matrix.
 struct Factored {
-    blocks: Vec<Vec<f64>>,
+    blocks: Vec<Factor>,
     /// L⁻¹ of the kinks' blocks times their rows with the constraints.
     rows: Vec<Vec<f64>>,
-    schur: Vec<f64>,
+    schur: Factor,
 }
 
 impl Programme {
@@ -119,15 +80,13 @@ impl Programme {
             let n = block.len().isqrt();
             let mut block = block.clone();
             (0..n).for_each(|i| block[i * n + i] += d[1][from + i] + d[2][from + i]);
-            if !cholesky(&mut block, n) {
-                return None;
-            }
+            let block = Factor::of(&block, n)?;
             let mut group: Vec<Vec<f64>> = Vec::new();
             for i in 0..n {
                 let mut row = self.mixed[from + i].clone();
                 row[self.owner[from + i]] -= d[2][from + i];
-                group.iter().enumerate().for_each(|(j, earlier)| axpy(-block[i * n + j], earlier, &mut row));
-                crate::numeric::scale(1.0 / block[i * n + i], &mut row);
+                group.iter().enumerate().for_each(|(j, earlier)| axpy(-block.row(i)[j], earlier, &mut row));
+                crate::numeric::scale(1.0 / block.row(i)[i], &mut row);
                 group.push(row);
             }
             for row in &group {
@@ -140,7 +99,7 @@ impl Programme {
             blocks.push(block);
             from += n;
         }
-        cholesky(&mut schur, s).then_some(Factored { blocks, rows, schur })
+        Some(Factored { blocks, rows, schur: Factor::of(&schur, s)? })
     }
 
     /// The weights. None where rounding stops it early.
@@ -225,19 +184,16 @@ impl Programme {
         self.owner.iter().zip(&pull[2]).for_each(|(c, p)| lambda[*c] += p);
         let mut from = 0;
         for block in &factored.blocks {
-            let n = block.len().isqrt();
-            forward(block, n, &mut mu[from..from + n]);
-            from += n;
+            block.forward(&mut mu[from..from + block.order]);
+            from += block.order;
         }
         factored.rows.iter().zip(&mu).for_each(|(row, m)| axpy(-m, row, &mut lambda));
-        forward(&factored.schur, s, &mut lambda);
-        backward(&factored.schur, s, &mut lambda);
+        factored.schur.solve(&mut lambda);
         factored.rows.iter().zip(&mut mu).for_each(|(row, m)| *m -= dot(row, &lambda));
         let mut from = 0;
         for block in &factored.blocks {
-            let n = block.len().isqrt();
-            backward(block, n, &mut mu[from..from + n]);
-            from += n;
+            block.backward(&mut mu[from..from + block.order]);
+            from += block.order;
         }
         let between: Vec<f64> = self.owner.iter().zip(&mu).map(|(c, m)| lambda[*c] - m).collect();
         let ds = [lambda.clone(), mu.clone(), between];

@@ -95,7 +95,7 @@ impl Probe for Margin {
     fn measure(&mut self, at: &Snapshot<'_>, row: &mut Row) {
         let q_min = at.q_min();
         let layout = at.problem.model.layout();
-        row.put("q_min", q_min * (self.degree * at.beyond).exp());
+        row.put("q_min", q_min * at.growth());
         row.put("margin", q_min / at.height(self.degree));
         // Blocks of one layer share a degree and a norm: a first-layer bias counts with its weights. What the
         // homogenization drops, such as a bias of a later layer, is left out.

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::algorithm::{Algorithm, Field, Taken};
-use crate::iterate::Clocks;
+use crate::iterate::{Clocks, growth};
 use crate::loss::Constraint;
 use crate::norm::AnyNorm;
 use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State, numeric};
@@ -143,6 +143,11 @@ impl<'a> Snapshot<'a> {
             self.problem.outputs(self.theta, test.rows()).ok()
         };
         self.test_outputs.get_or_init(outputs).as_deref()
+    }
+
+    /// What margins and ln 𝓛 at the run's θ are in units of those at [`theta`](Snapshot::theta): 1 but at temperature zero.
+    pub fn growth(&self) -> f64 {
+        growth(self.beyond, self.problem.model.degree().order())
     }
 
     /// ρ^L.

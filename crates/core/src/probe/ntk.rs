@@ -11,7 +11,7 @@ use super::{Context, Probe, Row, Snapshot};
 use crate::catalogue::Entry;
 use crate::cite::{CRISTIANINI_2001, Cite, JACOT_2018, LYU_LI_2020, ROY_VETTERLI_2007};
 use crate::exact::tangent::{self, Neurons};
-use crate::numeric::{dot, norm};
+use crate::numeric::{angle, dot, norm};
 use crate::quadratic::{Gram, MinNorm};
 use crate::{Invalid, Problem, State, exact, matrix, ntk};
 
@@ -203,18 +203,8 @@ fn machine(at: &Snapshot<'_>, outputs: &[f64]) -> Option<(f64, f64)> {
         return None;
     }
     let w = ntk::combination(at.problem, at.theta, constraints, &lambda).ok()?;
-    Some((least / length, angle(at.theta, &w)?))
-}
-
-/// The angle between two vectors, to its own relative rounding near 0 too.
-fn angle(a: &[f64], b: &[f64]) -> Option<f64> {
-    let (one, other) = (norm(a), norm(b));
-    if !(one > 0.0 && other > 0.0) {
-        return None;
-    }
-    let apart: Vec<f64> = a.iter().zip(b).map(|(a, b)| a / one - b / other).collect();
-    let together: Vec<f64> = a.iter().zip(b).map(|(a, b)| a / one + b / other).collect();
-    Some(2.0 * norm(&apart).atan2(norm(&together)))
+    let angle = angle(at.theta, &w);
+    (!angle.is_nan()).then_some((least / length, angle))
 }
 
 impl Entry for Ntk {

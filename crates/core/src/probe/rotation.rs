@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Context, Probe, Row, Snapshot};
 use crate::catalogue::Entry;
 use crate::cite::{Cite, TELGARSKY_2022};
-use crate::numeric::{distance, dot, norm};
+use crate::numeric::{angle, distance, dot};
 use crate::{Invalid, Problem, State};
 
 /// With v_j the rows of the first stored matrix and φ_j the angle, in radians, of v_j to where it started: `rotation_max` =
@@ -80,7 +80,8 @@ impl Rotation {
             let leaving =
                 last.map_or(0.0, |b| b.of(&stored).iter().skip(j).step_by(first.rows).map(|a| a * a).sum());
             let weight = dot(v, v) + leaving;
-            let angle = angle(v, start);
+            // A neuron that is dead has no direction to lose.
+            let angle = Some(angle(v, start)).filter(|a| !a.is_nan()).unwrap_or(0.0);
             largest = largest.max(angle);
             total += weight;
             mean += weight * angle;
@@ -89,17 +90,6 @@ impl Rotation {
         let moved = distance(theta, &self.theta) / (first.rows as f64).sqrt();
         Some([largest, mean / total, still / total, moved])
     }
-}
-
-/// The angle between two vectors, exact near 0 and π; 0 where one of them is 0.
-fn angle(a: &[f64], b: &[f64]) -> f64 {
-    let (one, other) = (norm(a), norm(b));
-    if !(one > 0.0 && other > 0.0) {
-        return 0.0;
-    }
-    let apart: Vec<f64> = a.iter().zip(b).map(|(a, b)| a / one - b / other).collect();
-    let together: Vec<f64> = a.iter().zip(b).map(|(a, b)| a / one + b / other).collect();
-    2.0 * norm(&apart).atan2(norm(&together))
 }
 
 impl Entry for Rotation {

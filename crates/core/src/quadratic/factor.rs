@@ -27,7 +27,8 @@ impl Factor {
         self.order = 0;
     }
 
-    fn row(&self, i: usize) -> &[f64] {
+    /// Row i of L, to its diagonal.
+    pub fn row(&self, i: usize) -> &[f64] {
         let start = i * (i + 1) / 2;
         &self.rows[start..=start + i]
     }
@@ -61,10 +62,25 @@ impl Factor {
     /// # Errors
     /// The pivot, when rounding decides it; the factor is then as it was.
     pub fn push(&mut self, column: &mut [f64], diagonal: f64) -> Result<(), f64> {
+        self.push_above(column, diagonal, DEPENDENT * diagonal)
+    }
+
+    /// The whole factor of A, given row by row in full rows; None where a pivot is not positive, however small.
+    pub fn of(a: &[f64], order: usize) -> Option<Factor> {
+        let mut factor = Factor::default();
+        factor.rows.reserve(order * (order + 1) / 2);
+        for i in 0..order {
+            let mut column = a[i * order..i * order + i].to_vec();
+            factor.push_above(&mut column, a[i * order + i], 0.0).ok()?;
+        }
+        Some(factor)
+    }
+
+    fn push_above(&mut self, column: &mut [f64], diagonal: f64, least: f64) -> Result<(), f64> {
         self.forward(column);
         let pivot = diagonal - dot(column, column);
         // Written so that a NaN counts as dependent.
-        if !(pivot > DEPENDENT * diagonal) {
+        if !(pivot > least) {
             return Err(pivot);
         }
         self.rows.extend_from_slice(column);

@@ -13,18 +13,18 @@
 //! M_r on the leading singular pair (m, u) of M_r, its value μ cut at 1, which is what it is for a neuron of a KKT point. With
 //! one output that is all of M_r. In the plane of (m, 0) and (0, u) B has the eigenvalues 1 + w ∓ μ along (m, ±u)/√2.
 
-use super::interior::Programme;
+mod kinks;
+mod metric;
+
 use super::pieces::{Pieces, Proximal, keep};
-use crate::kkt::{Multipliers, constraints};
+use crate::kkt::constraints;
 use crate::loss::Constraint;
 use crate::matrix::gram;
-use crate::numeric::{axpy, distance, dot, norm, scale};
+use crate::numeric::{axpy, dot, norm, scale};
 use crate::{Breakdown, Neurons, Problem};
 
-/// Rounds in which constraints and kinks join.
-const ROUNDS: usize = 40;
-/// Margins below this are in the programme from the start.
-const NEAR: f64 = 1.03;
+use metric::Pair;
+
 /// Weights below this part of the largest, and shares this near to 0 and 1, are rounding of the interior-point method.
 const WEIGHS: f64 = 1e-7;
 
@@ -76,16 +76,6 @@ struct Weighed {
     constraint: usize,
     lambda: f64,
     right: Vec<f64>,
-}
-
-/// The leading singular pair of M_r.
-struct Pair {
-    m: Vec<f64>,
-    u: Vec<f64>,
-    /// μ, at most 1.
-    value: f64,
-    /// Whether it is below 1: then the neuron is worth less than it costs, and dies.
-    dies: bool,
 }
 
 impl<'a> TwoLayer<'a> {
@@ -153,6 +143,18 @@ impl<'a> TwoLayer<'a> {
         outer
     }
 
+    /// σ(z), number by number.
+    fn activations(&self, pre: &[f64]) -> Vec<f64> {
+        pre.iter().map(|z| self.two.value(*z)).collect()
+    }
+
+    /// The network's own margins for these σ(z) and A.
+    fn margins_of(&self, values: &[f64], outer: &[f64]) -> Vec<f64> {
+        let width = self.two.width;
+        let of = |(a, at): (&[f64], &Constraint)| dot(a, &values[at.example * width..][..width]);
+        outer.chunks_exact(width).zip(&self.list).map(of).collect()
+    }
+
     /// σ̂′ at a pre-activation: whether it is the right-hand slope.
     fn is_right(&self, outer: f64, centre: f64, z: f64) -> bool {
         let jump = self.two.slopes[1] - self.two.slopes[0];
@@ -173,32 +175,6 @@ impl<'a> TwoLayer<'a> {
             (plus[r], minus[r]) = (half * (inner + outer), half * (inner - outer));
         }
         Cut { constraint, right, slopes, plus, minus }
-    }
-
-    /// M_r of all neurons, for the weights at hand.
-    fn find_pairs(&mut self) {
-        let (cols, outputs, width) = (self.two.cols(), self.two.outputs, self.two.width);
-        let mut matrices = vec![vec![0.0; cols * outputs]; width];
-        let [left, jump] = [self.two.slopes[0], self.two.slopes[1] - self.two.slopes[0]];
-        for at in &self.weighed {
-            let x = self.input(self.list[at.constraint].example);
-            for (matrix, right) in matrices.iter_mut().zip(&at.right) {
-                let s = at.lambda * left + right * jump;
-                for (o, u) in
-                    self.cotangents[at.constraint].iter().enumerate().filter(|(_, u)| s * **u != 0.0)
-                {
-                    axpy(s * u, x, &mut matrix[o * cols..(o + 1) * cols]);
-                }
-            }
-        }
-        self.pairs = matrices.iter().map(|matrix| leading_pair(matrix, cols, outputs)).collect();
-        let n = self.problem.train.n();
-        self.leading = vec![0.0; n * width];
-        for i in 0..n {
-            for r in 0..width {
-                self.leading[i * width + r] = dot(&self.pairs[r].m, self.input(i));
-            }
-        }
     }
 
     /// Takes the weights from those of the cuts, where there are any.
@@ -292,242 +268,6 @@ impl<'a> TwoLayer<'a> {
             + dot(a, sigma)
     }
 
-    /// The programme over these constraints, given by a cut each, and these kinks, sorted by neuron.
-    fn programme(&self, base: &[Cut], kinks: &[(usize, usize)]) -> Programme {
-        let (width, n, whole) = (self.two.width, self.problem.train.n(), 1.0 + self.weight);
-        let s = base.len();
-        let mut constraints = vec![0.0; s * s];
-        for i in 0..s {
-            for j in 0..=i {
-                let inner = self.product(&base[i], &base[j]);
-                constraints[i * s + j] = inner;
-                constraints[j * s + i] = inner;
-            }
-        }
-        let half = 0.5f64.sqrt();
-        let of = |k: usize| {
-            let (b, r) = kinks[k];
-            let c = base[b].constraint;
-            let i = self.list[c].example;
-            (b, r, i, self.strength(c, r), self.leading[i * width + r])
-        };
-        let mixed = (0..kinks.len())
-            .map(|k| {
-                let (_, r, i, strength, along) = of(k);
-                let with = |cut: &Cut| {
-                    let inner =
-                        cut.slopes[r] * self.products[self.list[cut.constraint].example * n + i] / whole;
-                    let bent = self.stretch[0][r] * cut.plus[r] + self.stretch[1][r] * cut.minus[r];
-                    strength * (inner + half * along * bent)
-                };
-                base.iter().map(with).collect()
-            })
-            .collect();
-        let mut blocks = Vec::new();
-        let mut from = 0;
-        while from < kinks.len() {
-            let r = kinks[from].1;
-            let to = (from..kinks.len()).find(|k| kinks[*k].1 != r).unwrap_or(kinks.len());
-            let bend = 0.5 * (self.stretch[0][r] + self.stretch[1][r]);
-            let mut block = Vec::with_capacity((to - from) * (to - from));
-            for a in from..to {
-                for b in from..to {
-                    let ((_, _, i, s, along), (_, _, j, t, across)) = (of(a), of(b));
-                    block.push(s * t * (self.products[i * n + j] / whole + bend * along * across));
-                }
-            }
-            blocks.push(block);
-            from = to;
-        }
-        let of_kink = |k: usize| {
-            let (_, r, i, strength, _) = of(k);
-            strength * self.tilt[0][i * width + r]
-        };
-        Programme {
-            constraints,
-            mixed,
-            blocks,
-            owner: kinks.iter().map(|(b, _)| *b).collect(),
-            right: (
-                base.iter().map(|cut| self.right_of(cut)).collect(),
-                (0..kinks.len()).map(of_kink).collect(),
-            ),
-        }
-    }
-
-    /// The best multipliers at θ with q_min = 1, over the constraints within `within` of it and with every slope between the
-    /// one-sided ones at pre-activations of at most `kink`·‖v‖‖x‖: what [`crate::kkt::Point::clarke`] computes, to about 1e-8,
-    /// for networks and numbers of kinks beyond its size.
-    pub fn fit(
-        &mut self,
-        theta: &[f64],
-        within: f64,
-        kink: f64,
-    ) -> Result<Option<(Vec<Constraint>, Multipliers, usize)>, Breakdown> {
-        self.weighed.clear();
-        self.cuts.clear();
-        self.centre(theta, &[])?;
-        self.weigh(0.0);
-        let width = self.two.width;
-        let mut play: Vec<usize> =
-            (0..self.list.len()).filter(|c| self.margins[*c] <= 1.0 + within).collect();
-        play.sort_by(|a, b| self.margins[*a].total_cmp(&self.margins[*b]).then(a.cmp(b)));
-        let rows: Vec<f64> = (0..width).map(|r| self.two.row_norm(theta, r)).collect();
-        let mut kinks: Vec<(usize, usize)> = Vec::new();
-        for (k, c) in play.iter().enumerate() {
-            let i = self.list[*c].example;
-            let size = norm(self.input(i));
-            let is_at = |r: &usize| {
-                self.pre[i * width + r].abs() <= kink * rows[*r] * size && self.strength(*c, *r) != 0.0
-            };
-            kinks.extend((0..width).filter(is_at).map(|r| (k, r)));
-        }
-        kinks.sort_unstable_by_key(|(k, r)| (*r, *k));
-        let base: Vec<Cut> = play
-            .iter()
-            .enumerate()
-            .map(|(k, &c)| {
-                let i = self.list[c].example;
-                let side = |r: usize| self.pre[i * width + r] > 0.0;
-                let mut right: Vec<bool> = (0..width).map(side).collect();
-                kinks.iter().filter(|kink| kink.0 == k).for_each(|(_, r)| right[*r] = false);
-                self.made(c, right)
-            })
-            .collect();
-        let mut programme = self.programme(&base, &kinks);
-        // ⟨g, θ⟩ of all of them.
-        for (right, cut) in programme.right.0.iter_mut().zip(&base) {
-            let i = self.list[cut.constraint].example;
-            *right = dot(&cut.slopes, &self.pre[i * width..(i + 1) * width]) + self.margins[cut.constraint];
-        }
-        for (right, (k, r)) in programme.right.1.iter_mut().zip(&kinks) {
-            let c = play[*k];
-            *right = self.strength(c, *r) * self.pre[self.list[c].example * width + r];
-        }
-        let Some(y) = programme.solve(0.5 * dot(theta, theta)) else { return Ok(None) };
-        let mut weighed: Vec<Weighed> = base
-            .iter()
-            .zip(&y.lambda)
-            .map(|(cut, l)| {
-                let right = cut.right.iter().map(|right| if *right { *l } else { 0.0 }).collect();
-                Weighed { constraint: cut.constraint, lambda: *l, right }
-            })
-            .collect();
-        kinks.iter().zip(&y.mu).for_each(|((k, r), mu)| weighed[*k].right[*r] = *mu);
-        let mut residual = vec![0.0; theta.len()];
-        self.sum_of(&weighed, &mut residual);
-        residual.iter_mut().zip(theta).for_each(|(r, t)| *r = t - *r);
-        let largest = y.lambda.iter().fold(0.0f64, |m, l| m.max(*l));
-        let carrying = kinks.iter().filter(|(k, _)| y.lambda[*k] > WEIGHS * largest).count();
-        let slack = play.iter().zip(&y.lambda).map(|(c, l)| l * (self.margins[*c] - 1.0));
-        let fit = Multipliers {
-            delta: slack.fold(0.0, f64::max),
-            epsilon: norm(&residual),
-            slopes: kinks.iter().zip(&y.mu).map(|((k, _), mu)| mu / y.lambda[*k]).collect(),
-            lambda: y.lambda,
-            residual,
-        };
-        let of = |c: &usize| Constraint { value: self.margins[*c], ..self.list[*c] };
-        Ok(Some((play.iter().map(of).collect(), fit, carrying)))
-    }
-
-    /// The proximal point by the interior-point method: constraints and kinks join until the model holds at the answer.
-    pub fn interior(&mut self, size: f64) -> Option<Proximal> {
-        let width = self.two.width;
-        let mut play: Vec<usize> = self.weighed.iter().map(|at| at.constraint).collect();
-        play.extend((0..self.list.len()).filter(|c| self.margins[*c] < NEAR));
-        play.sort_unstable();
-        play.dedup();
-        let mut kinks: Vec<(usize, usize)> =
-            self.between.iter().copied().filter(|(c, r)| self.strength(*c, *r) < 0.0).collect();
-        let (mut x, mut sum) = (self.theta.clone(), self.theta.clone());
-        let mut weighed = Vec::new();
-        let mut carrying = 0;
-        for _ in 0..ROUNDS {
-            kinks.sort_unstable_by_key(|(c, r)| (*r, *c));
-            // The left-hand slope at kinks in play, the side of θ elsewhere.
-            let mut is_kink = vec![false; self.list.len() * width];
-            kinks.iter().for_each(|(c, r)| is_kink[c * width + r] = true);
-            let base: Vec<Cut> = play
-                .iter()
-                .map(|&c| {
-                    let i = self.list[c].example;
-                    let side = |r: usize| !is_kink[c * width + r] && self.pre[i * width + r] > 0.0;
-                    self.made(c, (0..width).map(side).collect())
-                })
-                .collect();
-            let mut place = vec![usize::MAX; self.list.len()];
-            play.iter().enumerate().for_each(|(k, c)| place[*c] = k);
-            let placed: Vec<(usize, usize)> = kinks.iter().map(|(c, r)| (place[*c], *r)).collect();
-            let y = self.programme(&base, &placed).solve(0.5 * size * size)?;
-            let largest = y.lambda.iter().fold(0.0f64, |m, l| m.max(*l));
-            weighed = base
-                .iter()
-                .zip(&y.lambda)
-                .map(|(cut, l)| {
-                    let right = cut.right.iter().map(|right| if *right { *l } else { 0.0 }).collect();
-                    Weighed { constraint: cut.constraint, lambda: *l, right }
-                })
-                .collect::<Vec<_>>();
-            placed.iter().zip(&y.mu).for_each(|((b, r), mu)| weighed[*b].right[*r] = *mu);
-            self.sum_of(&weighed, &mut sum);
-            self.towards(&sum, &mut x);
-            let is_between = |((b, _), mu): (&(usize, usize), &f64)| {
-                let l = y.lambda[*b];
-                l > WEIGHS * largest && *mu > WEIGHS * l && *mu < (1.0 - WEIGHS) * l
-            };
-            self.between =
-                (0..kinks.len()).filter(|k| is_between((&placed[*k], &y.mu[*k]))).map(|k| kinks[k]).collect();
-            carrying = y.lambda.iter().filter(|l| **l > WEIGHS * largest).count() + self.between.len();
-            weighed.retain(|at| at.lambda > WEIGHS * largest);
-            let moved = distance(&x, &self.theta) / size;
-            let allowed = (1e-3 * self.weight.min(1.0) * moved * moved).clamp(1e-13, 1e-3);
-            let (pre, outer) = (self.pre_activations(&x), self.along_outputs(&x));
-            let mut joined = false;
-            for c in 0..self.list.len() {
-                let i = self.list[c].example;
-                let (z, a) = (&pre[i * width..(i + 1) * width], &outer[c * width..(c + 1) * width]);
-                if self.model(c, z, a) >= 1.0 - allowed {
-                    continue;
-                }
-                if place[c] == usize::MAX {
-                    play.push(c);
-                    joined = true;
-                    continue;
-                }
-                for r in 0..width {
-                    let crosses = (z[r] > 0.0) != (self.pre[i * width + r] > 0.0);
-                    if crosses && !is_kink[c * width + r] && self.strength(c, r) < 0.0 {
-                        kinks.push((c, r));
-                        joined = true;
-                    }
-                }
-            }
-            if !joined {
-                break;
-            }
-        }
-        self.weighed = weighed;
-        self.cuts.clear();
-        Some(Proximal { x, sum, pieces: carrying })
-    }
-
-    /// B⁻¹ v less v.
-    fn bent(&self, v: &[f64], to: &mut [f64]) {
-        let (two, half) = (&self.two, 0.5f64.sqrt());
-        let part = 1.0 / (1.0 + self.weight) - 1.0;
-        to.iter_mut().zip(v).for_each(|(to, v)| *to = part * v);
-        for (r, pair) in self.pairs.iter().enumerate() {
-            let inner: f64 = pair.m.iter().enumerate().map(|(i, m)| m * v[two.inner(r, i)]).sum();
-            let outer: f64 = pair.u.iter().enumerate().map(|(o, u)| u * v[two.outer(o, r)]).sum();
-            let plus = self.stretch[0][r] * half * (inner + outer);
-            let minus = self.stretch[1][r] * half * (inner - outer);
-            let (inner, outer) = (half * (plus + minus), half * (plus - minus));
-            pair.m.iter().enumerate().for_each(|(i, m)| to[two.inner(r, i)] += inner * m);
-            pair.u.iter().enumerate().for_each(|(o, u)| to[two.outer(o, r)] += outer * u);
-        }
-    }
-
     /// q̂_c at a point with these z and A; what a correction lowers it by is taken off.
     fn model(&self, c: usize, z: &[f64], a: &[f64]) -> f64 {
         let width = self.two.width;
@@ -541,31 +281,6 @@ impl<'a> TwoLayer<'a> {
         }
         value
     }
-}
-
-/// The leading singular pair of a matrix given column by column, its value at most 1.
-fn leading_pair(matrix: &[f64], rows: usize, cols: usize) -> Pair {
-    let mut u = vec![0.0; cols];
-    let longest = (0..cols).max_by(|a, b| {
-        let size = |o: usize| norm(&matrix[o * rows..(o + 1) * rows]);
-        size(*a).total_cmp(&size(*b))
-    });
-    u[longest.unwrap_or(0)] = 1.0;
-    let mut m = vec![0.0; rows];
-    let mut value = 0.0;
-    for _ in 0..if cols == 1 { 1 } else { 30 } {
-        m.fill(0.0);
-        u.iter().enumerate().for_each(|(o, u)| axpy(*u, &matrix[o * rows..(o + 1) * rows], &mut m));
-        value = norm(&m);
-        if !(value > 0.0) {
-            return Pair { m: vec![0.0; rows], u: vec![0.0; cols], value: 0.0, dies: true };
-        }
-        scale(1.0 / value, &mut m);
-        (0..cols).for_each(|o| u[o] = dot(&matrix[o * rows..(o + 1) * rows], &m));
-        let size = norm(&u);
-        scale(1.0 / size, &mut u);
-    }
-    Pair { m, u, value: value.min(1.0), dies: value < 1.0 }
 }
 
 impl Pieces for TwoLayer<'_> {
@@ -589,25 +304,12 @@ impl Pieces for TwoLayer<'_> {
         let width = self.two.width;
         if self.list.is_empty() {
             self.list = constraints(self.problem, theta)?;
-            for c in &self.list {
-                let mut cot = vec![0.0; self.two.outputs];
-                self.problem.loss.constraint_cotangent(
-                    self.problem.train.labels()[c.example],
-                    c.rival,
-                    &mut cot,
-                );
-                self.cotangents.push(cot);
-            }
+            self.cotangents = self.list.iter().map(|c| self.problem.constraint_cotangent(c)).collect();
         }
         self.pre = self.pre_activations(theta);
-        self.values = self.pre.iter().map(|z| self.two.value(*z)).collect();
+        self.values = self.activations(&self.pre);
         self.outer = self.along_outputs(theta);
-        self.margins = (0..self.list.len())
-            .map(|c| {
-                let i = self.list[c].example;
-                dot(&self.outer[c * width..(c + 1) * width], &self.values[i * width..(i + 1) * width])
-            })
-            .collect();
+        self.margins = self.margins_of(&self.values, &self.outer);
         self.theta = theta.to_vec();
         self.lowered = vec![0.0; self.list.len()];
         self.is_corrected = false;
@@ -631,12 +333,9 @@ impl Pieces for TwoLayer<'_> {
     }
 
     fn least(&self, theta: &[f64]) -> Result<f64, Breakdown> {
-        let (pre, outer, width) = (self.pre_activations(theta), self.along_outputs(theta), self.two.width);
-        let values: Vec<f64> = pre.iter().map(|z| self.two.value(*z)).collect();
-        let margins = self.list.iter().enumerate().map(|(c, at)| {
-            dot(&outer[c * width..(c + 1) * width], &values[at.example * width..(at.example + 1) * width])
-        });
-        Ok(margins.fold(f64::INFINITY, |m, v| if v.is_nan() || v < m { v } else { m }))
+        let (pre, outer) = (self.pre_activations(theta), self.along_outputs(theta));
+        let margins = self.margins_of(&self.activations(&pre), &outer);
+        Ok(margins.into_iter().fold(f64::INFINITY, |m, v| if v.is_nan() || v < m { v } else { m }))
     }
 
     fn cut(&mut self, x: &[f64], level: f64, at_centre: bool) -> Result<(usize, f64), Breakdown> {
@@ -669,11 +368,11 @@ impl Pieces for TwoLayer<'_> {
             return Ok(false);
         }
         let (pre, outer, width) = (self.pre_activations(x), self.along_outputs(x), self.two.width);
+        let margins = self.margins_of(&self.activations(&pre), &outer);
         let above = |c: usize| {
             let i = self.list[c].example;
             let (z, a) = (&pre[i * width..(i + 1) * width], &outer[c * width..(c + 1) * width]);
-            let value: f64 = z.iter().zip(a).map(|(z, a)| a * self.two.value(*z)).sum();
-            self.model(c, z, a) - value
+            self.model(c, z, a) - margins[c]
         };
         self.lowered = (0..self.list.len()).map(above).collect();
         self.is_corrected = true;
