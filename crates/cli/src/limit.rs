@@ -1,15 +1,12 @@
 //! `latephase limit`.
 
 use std::io::Write;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use latephase_lab::build::build;
 use latephase_lab::input;
 use latephase_lab::limit::{self, DIR, Method, Start, Wanted, find};
-use latephase_lab::page;
 use latephase_lab::source::Lookup;
-use latephase_lab::store::write_whole;
 
 use crate::args::{self, By};
 use crate::exit::{Exit, Failure};
@@ -70,11 +67,7 @@ pub fn limit(args: &args::Limit) -> Result<Exit, Failure> {
     };
     let found = find(problem, &theta, wanted)?;
     let record = found.json(&start.spec, &start.from, args.tolerance)?;
-    found.write(&dir, &record, problem).map_err(|e| Failure::during_run(&e))?;
-    if let Some(run) = start.run.as_deref().filter(|run| dir == run.join(DIR) && has_rows(run)) {
-        write_whole(&run.join("report.html"), page::of_run(run, problem)?.as_bytes())
-            .map_err(|e| Failure::during_run(&e))?;
-    }
+    found.write(&dir, &record, &start, problem).map_err(|e| Failure::during_run(&e))?;
     if args.json {
         say(&record.to_string())?;
     } else {
@@ -90,8 +83,4 @@ pub fn limit(args: &args::Limit) -> Result<Exit, Failure> {
     } else {
         Exit::Otherwise
     })
-}
-
-fn has_rows(run: &Path) -> bool {
-    run.join("rows.csv").is_file()
 }

@@ -3,14 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use latephase_core::probe::Row;
 use latephase_lab::Spec;
 use latephase_lab::expect::Compared;
+use latephase_lab::progress::Current;
 use latephase_lab::recipe::record::held;
 use latephase_lab::recipe::{RecipeOptions, RecipeResult, Size, find, outcome_of, read, run};
 use latephase_lab::source::Lookup;
-use latephase_lab::stint::Progress;
-use latephase_lab::stop::Status;
 
 use crate::args;
 use crate::exit::{Exit, Failure};
@@ -133,28 +131,6 @@ fn sources(rows: &[Compared]) -> String {
         }
     }
     behind.iter().map(|(source, ids)| format!("{}: {source}\n", ids.join(", "))).collect()
-}
-
-/// Passes on to the watcher of the run at hand.
-struct Current<'a>(&'a std::sync::Mutex<Option<Watch>>);
-
-impl Current<'_> {
-    fn with(&mut self, tell: impl FnOnce(&mut Watch)) {
-        let mut slot = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(watch) = slot.as_mut() {
-            tell(watch);
-        }
-    }
-}
-
-impl Progress for Current<'_> {
-    fn look(&mut self, row: &Row) {
-        self.with(|watch| watch.look(row));
-    }
-
-    fn step(&mut self, status: &Status) {
-        self.with(|watch| watch.step(status));
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use latephase_lab::Error;
 use latephase_lab::claim::{Kind, Mark, all};
+use latephase_lab::company;
 use latephase_lab::refute::{CONJECTURES, Report, Search, Standing, Target, refute as search, save};
 
 use crate::args;
@@ -40,12 +41,7 @@ pub fn refute(args: &args::Refute) -> Result<Exit, Failure> {
     }
     signals::listen()?;
     let mut watch = Watch::new(args.quiet);
-    let mut pool = rayon::ThreadPoolBuilder::new();
-    if let Some(threads) = args.threads {
-        pool = pool.num_threads(usize::from(threads));
-    }
-    let pool = pool.build().map_err(|e| Failure::wrong(format!("cannot start the threads: {e}")))?;
-    let report = pool.install(|| {
+    let report = company::pool(args.threads.map(usize::from))?.install(|| {
         search(
             &target,
             Search {

@@ -1,6 +1,8 @@
 //! What many runs share: their data, and the threads of a worker.
 
+use std::panic::resume_unwind;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -44,6 +46,38 @@ impl Data {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Source, Loaded)>> {
         self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// Works through 0 to `count` − 1 on `workers` threads, each with a pool of `inside` threads of its own and the next number when it
+/// is free: an idle worker of one common pool would begin a second run inside the first. Results in order.
+///
+/// # Errors
+/// When the system gives no threads.
+///
+/// # Panics
+/// With the panic of `work`.
+pub fn share<T: Send>(
+    count: usize,
+    workers: usize,
+    inside: usize,
+    work: impl Fn(usize, &ThreadPool) -> T + Sync,
+) -> Result<Vec<T>, Error> {
+    let pools = (0..workers).map(|_| pool(Some(inside))).collect::<Result<Vec<_>, _>>()?;
+    let next = AtomicUsize::new(0);
+    let (next, work) = (&next, &work);
+    let mut all: Vec<(usize, T)> = std::thread::scope(|scope| {
+        let one = |pool| {
+            let mine = move || {
+                let numbers = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)));
+                numbers.take_while(|k| *k < count).map(|k| (k, work(k, pool))).collect::<Vec<_>>()
+            };
+            scope.spawn(mine)
+        };
+        let begun: Vec<_> = pools.iter().map(one).collect();
+        begun.into_iter().flat_map(|w| w.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    all.sort_by_key(|(k, _)| *k);
+    Ok(all.into_iter().map(|(_, result)| result).collect())
 }
 
 /// A pool of `threads` threads; all cores when absent.

@@ -41,7 +41,7 @@ pub fn describe(
     let job = json!({ "name": "latephase", "num": number, "override_dirname": overrides.join(",") });
     let hydra = section(job, overrides, mode, &dir.display().to_string())?;
     for (name, text) in [
-        ("config.yaml", yaml::text(&toml::Value::Table(table(&spec.resolved_toml()?)?))),
+        ("config.yaml", yaml::text(&toml::Value::Table(spec.resolved_table()?))),
         ("overrides.yaml", list(overrides)),
         ("hydra.yaml", hydra),
     ] {
@@ -58,7 +58,7 @@ pub fn multirun(asked: &Asked) -> Result<String, Error> {
     let task: Vec<String> = asked.overrides.iter().chain(&asked.axes).cloned().collect();
     let hydra = section(json!({ "name": asked.name }), &task, "MULTIRUN", ".")?;
     let shared = Spec::parse(&asked.spec, &asked.name, &asked.overrides)?;
-    Ok(hydra + &yaml::text(&toml::Value::Table(table(&shared.resolved_toml()?)?)))
+    Ok(hydra + &yaml::text(&toml::Value::Table(shared.resolved_table()?)))
 }
 
 fn section(job: serde_json::Value, task: &[String], mode: &str, output_dir: &str) -> Result<String, Error> {
@@ -70,10 +70,6 @@ fn section(job: serde_json::Value, task: &[String], mode: &str, output_dir: &str
     }});
     let value = toml::Value::try_from(all).map_err(|e| Error::usage(format!("hydra.yaml: {e}")))?;
     Ok(yaml::text(&value))
-}
-
-fn table(text: &str) -> Result<toml::Table, Error> {
-    text.parse().map_err(|e| Error::spec("spec", e))
 }
 
 /// A list of texts, one a line.

@@ -17,11 +17,12 @@ use std::time::Instant;
 
 use latephase_core::kkt::Verdict;
 use latephase_core::limit::{Certificate, Ending, Found, Look, Way, follow};
-use latephase_core::numeric::{norm, scale, scaled_distance};
+use latephase_core::numeric::{angle, norm, scale};
 use latephase_core::{Degree, Problem};
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::page;
 use crate::spec::Spec;
 use crate::stint::{pretty, read_spec, snapshot_name};
 use crate::store::{Store, tensors, write_whole};
@@ -86,7 +87,7 @@ impl Start {
                 return Err(Error::usage(format!(
                     "{} has no snapshot at log10_loss = {level}; it has {}",
                     path.display(),
-                    snapshots(path)
+                    snapshots(path, &spec)
                 )));
             }
             return Start::read(spec, &file, Some(path.to_owned()));
@@ -118,31 +119,27 @@ impl Start {
     /// # Errors
     /// When the file holds other numbers.
     pub fn theta(&self, problem: &Problem) -> Result<Vec<f64>, Error> {
-        let wrong = |text: String| Error::content(format!("{}: {text}", self.from.display()));
         if let Ok((state, _)) = tensors::read_state(&self.bytes)
             && let Ok(theta) = state.part("iterate").get("theta")
         {
             return match theta.len() == problem.dim() {
                 true => Ok(theta.to_vec()),
-                false => {
-                    Err(wrong(format!("θ has {} numbers, the model has {}", theta.len(), problem.dim())))
-                }
+                false => Err(Error::content(format!(
+                    "{}: θ has {} numbers, the model has {}",
+                    self.from.display(),
+                    theta.len(),
+                    problem.dim()
+                ))),
             };
         }
-        let stored = tensors::read_theta(&self.bytes, problem.model.stored()).map_err(wrong)?;
-        Ok(problem.model.select(&stored).into_owned())
+        tensors::theta_of(&self.bytes, &self.from, problem.model.as_ref())
     }
 }
 
 /// The levels of the snapshots of a run, for a message.
-fn snapshots(dir: &Path) -> String {
-    let names = fs::read_dir(dir.join("snapshots")).into_iter().flatten().flatten();
-    let level = |name: String| {
-        name.strip_prefix("log10_loss_").and_then(|n| n.strip_suffix(".safetensors")).map(str::to_owned)
-    };
-    let mut levels: Vec<String> =
-        names.filter_map(|entry| level(entry.file_name().to_string_lossy().into_owned())).collect();
-    levels.sort();
+fn snapshots(dir: &Path, spec: &Spec) -> String {
+    let kept = spec.keep.log10_loss.iter().filter(|level| dir.join(snapshot_name(**level)).is_file());
+    let levels: Vec<String> = kept.map(|level| crate::store::number(*level)).collect();
     if levels.is_empty() { "none".into() } else { levels.join(", ") }
 }
 
@@ -201,23 +198,16 @@ pub fn find(problem: &Problem, theta: &[f64], wanted: Wanted<'_>) -> Result<Limi
         )));
     }
     let failed = |e: latephase_core::Breakdown| Error::usage(e);
+    let fine = (1e-3 * wanted.tolerance).min(Way::short_cut().tolerance);
+    let short_cut = ("short-cut", Way { tolerance: fine, ..Way::short_cut() });
+    let flow = ("flow", Way { tolerance: wanted.tolerance, ..Way::flow() });
+    let ways = match wanted.method {
+        Method::Flow => vec![flow],
+        Method::ShortCut => vec![short_cut],
+        Method::Both => vec![short_cut, flow],
+    };
     let mut reached = Vec::new();
-    for way in ["short-cut", "flow"] {
-        let asked = match wanted.method {
-            Method::Both => true,
-            Method::Flow => way == "flow",
-            Method::ShortCut => way == "short-cut",
-        };
-        if !asked {
-            continue;
-        }
-        let how = match way {
-            "flow" => Way { tolerance: wanted.tolerance, ..Way::flow() },
-            _ => Way {
-                tolerance: (1e-3 * wanted.tolerance).min(Way::short_cut().tolerance),
-                ..Way::short_cut()
-            },
-        };
+    for (way, how) in ways {
         let begun = Instant::now();
         let found = follow(problem, theta, &how, &mut |look| {
             (wanted.watch)(way, look);
@@ -246,10 +236,6 @@ pub fn find(problem: &Problem, theta: &[f64], wanted: Wanted<'_>) -> Result<Limi
     };
     let start = Certificate::at(problem, theta, 1e-6, false).map_err(failed)?;
     Ok(Limit { reached, ln_rho: norm(theta).ln(), start, between })
-}
-
-fn angle(a: &[f64], b: &[f64]) -> f64 {
-    2.0 * (0.5 * scaled_distance(1.0 / norm(a), a, 1.0 / norm(b), b)).min(1.0).asin()
 }
 
 fn why(found: &Found, is_limit: bool, stopped: bool) -> String {
@@ -288,11 +274,11 @@ impl Limit {
         }))
     }
 
-    /// Writes the record and the weights into a directory.
+    /// Writes the record and the weights into a directory; where it is the run's own, onto its page too.
     ///
     /// # Errors
     /// When the device refuses it.
-    pub fn write(&self, dir: &Path, record: &Value, problem: &Problem) -> Result<(), Error> {
+    pub fn write(&self, dir: &Path, record: &Value, start: &Start, problem: &Problem) -> Result<(), Error> {
         fs::create_dir_all(dir).map_err(|e| Error::io(dir, "create", e))?;
         for (k, reached) in self.reached.iter().enumerate() {
             let mut theta = reached.found.theta.clone();
@@ -303,7 +289,13 @@ impl Limit {
             let name = if k == 0 { "limit.safetensors" } else { "flow.safetensors" };
             write_whole(&dir.join(name), &bytes)?;
         }
-        write_whole(&dir.join(FILE), &pretty(record))
+        write_whole(&dir.join(FILE), &pretty(record))?;
+        match &start.run {
+            Some(run) if dir == run.join(DIR) && run.join("rows.csv").is_file() => {
+                write_whole(&run.join("report.html"), page::of_run(run, problem)?.as_bytes())
+            }
+            _ => Ok(()),
+        }
     }
 }
 

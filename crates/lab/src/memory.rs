@@ -1,8 +1,7 @@
 //! A run in memory: nothing is written, and the spec may hold parts made in code.
 
 use std::ops::ControlFlow;
-use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use latephase_core::State;
 use latephase_core::probe::Row;
@@ -46,10 +45,7 @@ pub struct Remembered {
 /// # Ok::<(), latephase_lab::Error>(())
 /// ```
 pub fn run(spec: &Spec, lookup: &Lookup, stop: &AtomicBool) -> Result<Remembered, Error> {
-    let mut built = build(spec, lookup)?;
-    let (rows, outcome) = drive(&mut built, &|| stop.load(Ordering::Relaxed))?;
-    let facts = Facts::of_built(spec, &built).with_record(&rows);
-    Ok(Remembered { facts, rows, outcome })
+    remembered(spec, &mut build(spec, lookup)?, stop)
 }
 
 /// Runs many specs in memory, each on one thread and as many at a time as there are threads; they share what data they have in
@@ -76,32 +72,20 @@ pub fn run_many(
     stop: &AtomicBool,
 ) -> Result<Vec<Result<Remembered, Error>>, Error> {
     let workers = thread_count(threads).min(specs.len()).max(1);
-    let pools = (0..workers).map(|_| company::pool(Some(1))).collect::<Result<Vec<_>, _>>()?;
-    let (data, next) = (company::Data::default(), AtomicUsize::new(0));
-    let one = |spec: &Spec| {
-        let mut built = data.build(spec, lookup).map_err(|e| spec.locate(e))?;
-        let (rows, outcome) = drive(&mut built, &|| stop.load(Ordering::Relaxed))?;
-        let facts = Facts::of_built(spec, &built).with_record(&rows);
-        Ok(Remembered { facts, rows, outcome })
-    };
-    let work = || {
-        let mut mine = Vec::new();
-        loop {
-            let k = next.fetch_add(1, Ordering::Relaxed);
-            let Some(spec) = specs.get(k) else { return mine };
-            mine.push((k, one(spec)));
-        }
-    };
-    let mut all: Vec<(usize, Result<Remembered, Error>)> = std::thread::scope(|scope| {
-        let work = &work;
-        let begun: Vec<_> = pools.iter().map(|pool| scope.spawn(move || pool.install(work))).collect();
-        begun
-            .into_iter()
-            .flat_map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
-            .collect()
-    });
-    all.sort_by_key(|(k, _)| *k);
-    Ok(all.into_iter().map(|(_, run)| run).collect())
+    let data = company::Data::default();
+    company::share(specs.len(), workers, 1, |k, pool| {
+        let spec = &specs[k];
+        pool.install(|| {
+            let mut built = data.build(spec, lookup).map_err(|e| spec.locate(e))?;
+            remembered(spec, &mut built, stop)
+        })
+    })
+}
+
+fn remembered(spec: &Spec, built: &mut Built, stop: &AtomicBool) -> Result<Remembered, Error> {
+    let (rows, outcome) = drive(built, &|| stop.load(Ordering::Relaxed))?;
+    let facts = Facts::of_built(spec, built).with_record(&rows);
+    Ok(Remembered { facts, rows, outcome })
 }
 
 /// Runs what has been built, until its end or until `over` says so.

@@ -11,7 +11,7 @@ use crate::optima::record::{self, Line};
 use crate::report::{Added, ReferenceLine, RegionLevel, Regions, ReportClaim, ReportRate, ReportRun, render};
 use crate::spec::Spec;
 use crate::stint::{read_manifest, read_spec, snapshot_name};
-use crate::store::tensors::read_theta;
+use crate::store::tensors::theta_of;
 use crate::summary;
 
 /// Points on a side of the grid of the decision regions.
@@ -116,9 +116,7 @@ fn regions(dir: &Path, spec: &Spec, problem: &Problem) -> Result<Option<Regions>
     let mut levels = Vec::new();
     for (log10_loss, path) in files {
         let Ok(bytes) = fs::read(&path) else { continue };
-        let stored = read_theta(&bytes, problem.model.stored())
-            .map_err(|text| Error::usage(format!("{}: {text}", path.display())))?;
-        let theta = problem.model.select(&stored);
+        let theta = theta_of(&bytes, &path, problem.model.as_ref())?;
         let Ok(outputs) = problem.outputs(&theta, Rows::new(&grid, 2)) else { continue };
         let k = problem.model.outputs();
         // Binary: f itself. Several classes: the first against the best of the others.

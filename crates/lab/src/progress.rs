@@ -1,9 +1,11 @@
 //! How far a run has come, in words and as a part of the way, for whoever draws it.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use latephase_core::probe::Row;
 
+use crate::stint::Progress;
 use crate::stop::{Status, Stop};
 use crate::summary;
 use crate::timeleft::{TimeLeft, duration};
@@ -149,6 +151,27 @@ impl Meter {
         };
         // NaN, before the loss is known, is the beginning.
         Some(((at - from) / (to - from)).clamp(0.0, 1.0).max(0.0))
+    }
+}
+
+/// Passes on to the watcher of the run at hand, which changes from run to run.
+pub struct Current<'a, W>(pub &'a Mutex<Option<W>>);
+
+impl<W: Progress> Current<'_, W> {
+    fn with(&mut self, tell: impl FnOnce(&mut W)) {
+        if let Some(watch) = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_mut() {
+            tell(watch);
+        }
+    }
+}
+
+impl<W: Progress> Progress for Current<'_, W> {
+    fn look(&mut self, row: &Row) {
+        self.with(|watch| watch.look(row));
+    }
+
+    fn step(&mut self, status: &Status) {
+        self.with(|watch| watch.step(status));
     }
 }
 

@@ -234,12 +234,7 @@ impl Run {
         };
         let (clocks, full, rho) = (&snapshot.clocks, &snapshot.full, snapshot.rho);
         // Where the temperature is held, the loss follows from homogeneity; what f64 cannot hold is not known.
-        let beyond = snapshot.beyond;
-        let factor = if beyond == 0.0 {
-            1.0
-        } else {
-            (self.problem.model.degree().order().unwrap_or(1.0) * beyond).exp()
-        };
+        let (beyond, factor) = (snapshot.beyond, snapshot.growth());
         let known = |x: f64| if x.is_finite() { x } else { f64::NAN };
         let rounding = snapshot.q_min().abs() * 2f64.powi(-52);
         let cells = [

@@ -6,8 +6,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::build::sha256_hex;
@@ -19,7 +18,7 @@ use crate::report::Added;
 use crate::source::Lookup;
 use crate::spec::Spec;
 use crate::stint::{
-    Company, Options, Progress, Standing, begin_among, read_manifest, read_spec, resume_among, standing,
+    Company, Options, Progress, Standing, begin_among, read_manifest, resume_among, standing,
 };
 use crate::store::{number, write_shared, write_whole};
 use crate::sweep_axes::points;
@@ -281,33 +280,14 @@ pub fn run(plan: &Plan, options: &SweepOptions<'_>) -> Result<Vec<End>, Error> {
     let started = Instant::now();
     let threads = thread_count(options.threads);
     let (workers, inside) = if is_wide(plan.members.len(), threads) { (threads, 1) } else { (1, threads) };
-    let next = AtomicUsize::new(0);
-    let ends: Vec<Mutex<End>> = plan.members.iter().map(|_| Mutex::new(End::NotBegun)).collect();
-    let data = company::Data::default();
-    // Plain threads with a shared counter and a pool each: an idle worker of one common pool would begin a second run
-    // inside the first.
-    let pools = (0..workers).map(|_| company::pool(Some(inside))).collect::<Result<Vec<_>, _>>()?;
-    let brief = plan.members.len() > MANY;
-    std::thread::scope(|scope| {
-        for pool in &pools {
-            let (data, next, ends) = (&data, &next, &ends);
-            scope.spawn(move || {
-                let company = Company { pool: Some(pool), data: Some(data), brief };
-                loop {
-                    let k = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(member) = plan.members.get(k) else { break };
-                    let end = match plan.asked.hydra {
-                        true => hydra::settle(member)
-                            .map_or_else(End::Failed, |()| one(member, &company, started, options)),
-                        false => one(member, &company, started, options),
-                    };
-                    options.watch.ended(member, &end);
-                    *ends[k].lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = end;
-                }
-            });
-        }
-    });
-    Ok(ends.into_iter().map(|e| e.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())).collect())
+    let (data, brief) = (company::Data::default(), plan.members.len() > MANY);
+    company::share(plan.members.len(), workers, inside, |k, pool| {
+        let (member, company) = (&plan.members[k], Company { pool: Some(pool), data: Some(&data), brief });
+        let settled = if plan.asked.hydra { hydra::settle(member) } else { Ok(()) };
+        let end = settled.map_or_else(End::Failed, |()| one(member, &company, started, options));
+        options.watch.ended(member, &end);
+        end
+    })
 }
 
 fn one(member: &Member, company: &Company<'_>, started: Instant, options: &SweepOptions<'_>) -> End {
@@ -333,7 +313,7 @@ fn one(member: &Member, company: &Company<'_>, started: Instant, options: &Sweep
             progress: progress.as_mut(),
         };
         let finished = match there {
-            Standing::Unfinished => resume_among(&read_spec(&member.dir)?, &member.dir, stint, company),
+            Standing::Unfinished => resume_among(&member.spec, &member.dir, stint, company),
             _ => begin_among(&member.spec, &member.dir, stint, company),
         };
         finished.map(|f| End::Ran(f.outcome))

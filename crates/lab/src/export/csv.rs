@@ -36,9 +36,8 @@ impl Format for Wide {
         writer.write_record(head).map_err(broken)?;
         for run in runs {
             for row in 0..run.rows() {
-                let cell =
-                    |name: &String| run.columns.get(name).get(row).map_or(String::new(), |v| known(*v));
-                let line = std::iter::once(run.name.clone()).chain(names.iter().map(cell));
+                let cells = names.iter().map(|name| run.cell(name, row));
+                let line = std::iter::once(run.name.clone()).chain(cells);
                 writer.write_record(line).map_err(broken)?;
             }
         }
@@ -90,11 +89,6 @@ pub(super) fn union(runs: &[Record]) -> Vec<String> {
         }
     }
     names
-}
-
-/// A number as text, nothing for NaN.
-pub(super) fn known(value: f64) -> String {
-    if value.is_nan() { String::new() } else { number(value) }
 }
 
 /// What a table in memory cannot fail with, said all the same.

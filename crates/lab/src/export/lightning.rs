@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::csv::{broken, known};
+use super::csv::broken;
 use super::{File, Format, Record};
 use crate::error::Error;
 use crate::yaml;
@@ -32,8 +32,8 @@ impl Format for Lightning {
         for run in runs {
             let dir = Path::new(&run.name).join("version_0");
             files.push((dir.join("metrics.csv"), metrics(run)?));
-            let table: toml::Table = run.spec.resolved_toml()?.parse().map_err(|e| Error::spec("spec", e))?;
-            files.push((dir.join("hparams.yaml"), yaml::text(&toml::Value::Table(table)).into_bytes()));
+            let settings = toml::Value::Table(run.spec.resolved_table()?);
+            files.push((dir.join("hparams.yaml"), yaml::text(&settings).into_bytes()));
         }
         Ok(files)
     }
@@ -46,8 +46,7 @@ fn metrics(run: &Record) -> Result<Vec<u8>, Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(&names).map_err(broken)?;
     for row in 0..run.rows() {
-        let cell = |name: &&str| run.columns.get(name).get(row).map_or(String::new(), |v| known(*v));
-        writer.write_record(names.iter().map(cell)).map_err(broken)?;
+        writer.write_record(names.iter().map(|name| run.cell(name, row))).map_err(broken)?;
     }
     writer.into_inner().map_err(|e| broken(e.into_error().into()))
 }

@@ -28,6 +28,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::spec::choices;
 use crate::store::write_whole;
 
 mod csv;
@@ -118,15 +119,9 @@ pub struct Options {
 /// # Errors
 /// When there is none; names the nearest.
 pub fn find(name: &str) -> Result<&'static dyn Format, Error> {
-    let names: Vec<&str> = LIST.iter().map(|f| f.name()).collect();
-    let near = |n: &&&str| strsim::jaro_winkler(n, name) > 0.7;
     LIST.iter().find(|f| f.name() == name).copied().ok_or_else(|| {
-        let hint = names
-            .iter()
-            .filter(near)
-            .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-        let hint = hint.map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-        Error::usage(format!("unknown format `{name}`{hint}  ({})", names.join(", ")))
+        let names: Vec<&str> = LIST.iter().map(|f| f.name()).collect();
+        Error::usage(format!("unknown format `{name}`{}", choices(name, &names)))
     })
 }
 

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::findings::Columns;
 use crate::spec::Spec;
 use crate::stint::{read_manifest, read_spec};
+use crate::store::number;
 use crate::store::tensors::read_blocks;
 
 pub use crate::store::tensors::Block;
@@ -39,9 +40,8 @@ impl Record {
     /// When it is none, or a file cannot be read.
     pub fn read(dir: &Path, name: String) -> Result<Record, Error> {
         let spec = read_spec(dir)?;
-        let table: toml::Table = spec.resolved_toml()?.parse().map_err(|e| Error::spec("spec", e))?;
         let mut settings = Vec::new();
-        leaves("", &toml::Value::Table(table), &mut settings);
+        leaves("", &toml::Value::Table(spec.resolved_table()?), &mut settings);
         let columns = Columns::read(dir)?;
         let manifest = read_manifest(dir)?.unwrap_or_default();
         Ok(Record { name, dir: dir.to_owned(), columns, spec, settings, manifest })
@@ -50,6 +50,12 @@ impl Record {
     /// Number of looks.
     pub fn rows(&self) -> usize {
         self.columns.0.first().map_or(0, |(_, values)| values.len())
+    }
+
+    /// What a column has at a look, as text; nothing for what was not measured or is no column.
+    pub fn cell(&self, column: &str, row: usize) -> String {
+        let known = self.columns.get(column).get(row).filter(|value| !value.is_nan());
+        known.map_or_else(String::new, |value| number(*value))
     }
 
     /// The step of a look.
@@ -84,7 +90,7 @@ impl Record {
         for level in levels {
             let path = self.dir.join(crate::stint::snapshot_name(level));
             if path.exists() {
-                found.push((crate::store::number(level), blocks(&path)?));
+                found.push((number(level), blocks(&path)?));
             }
         }
         Ok(found)

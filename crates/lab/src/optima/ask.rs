@@ -78,9 +78,7 @@ pub fn answer(spec: &Spec, asked: &Asked<'_>, lookup: &Lookup) -> Result<Found, 
 fn theta(dir: &Path, problem: &Problem) -> Result<Vec<f64>, Error> {
     let path = dir.join("theta.safetensors");
     let bytes = fs::read(&path).map_err(|e| Error::io(&path, "read", e))?;
-    let stored = tensors::read_theta(&bytes, problem.model.stored())
-        .map_err(|text| Error::usage(format!("{}: {text}", path.display())))?;
-    Ok(problem.model.select(&stored).into_owned())
+    tensors::theta_of(&bytes, &path, problem.model.as_ref())
 }
 
 fn nothing(setting: &Setting<'_>) -> String {

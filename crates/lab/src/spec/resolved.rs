@@ -36,6 +36,14 @@ impl Spec {
         Ok(text)
     }
 
+    /// The same as a table.
+    ///
+    /// # Errors
+    /// As [`Spec::resolved_toml`].
+    pub fn resolved_table(&self) -> Result<toml::Table, Error> {
+        self.resolved_toml()?.parse().map_err(|e| Error::spec("spec", e))
+    }
+
     /// The first eight hexadecimal digits of the SHA-256 of the resolved text without `name`.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use latephase_core::{Array, Layout, State};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-pub use super::weights::read_theta;
+pub use super::weights::{read_theta, theta_of};
 
 /// What is wrong with a file of arrays.
 pub type Complaint = String;

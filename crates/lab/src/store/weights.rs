@@ -3,14 +3,28 @@
 //! Blocks have the names and shapes that PyTorch gives the same network, so that `save_file(model.state_dict(), path)` of a
 //! `torch.nn.Sequential` is read as it is. Names under one common prefix (`module.`, `net.`) are read without it.
 
+use std::path::Path;
+
 use latephase_core::Layout;
+use latephase_core::model::Model;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::tensors::Complaint;
+use crate::error::Error;
 
 /// Differences that a message lists.
 const LISTED: usize = 4;
+
+/// θ of a model, without what is frozen, from the bytes of a file that messages name.
+///
+/// # Errors
+/// As [`read_theta`].
+pub fn theta_of(bytes: &[u8], file: &Path, model: &dyn Model) -> Result<Vec<f64>, Error> {
+    let stored = read_theta(bytes, model.stored());
+    let stored = stored.map_err(|text| Error::content(format!("{}: {text}", file.display())))?;
+    Ok(model.select(&stored).into_owned())
+}
 
 /// Reads θ for a layout: every block must be there under its name and in its shape, as F64, F32, F16 or BF16.
 ///
