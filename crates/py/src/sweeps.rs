@@ -6,20 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use latephase_core::limit::Look;
-use latephase_core::probe::Row;
 use latephase_lab::bands::{Across, trace};
 use latephase_lab::claim::user::UserClaim;
 use latephase_lab::claim::{Facts, find, twin};
 use latephase_lab::findings::{Columns, of_one, refresh};
 use latephase_lab::limit::{self as limits, Method, Start, Wanted};
+use latephase_lab::progress::Current;
 use latephase_lab::recipe::{self as recipes, RecipeOptions, Size};
 use latephase_lab::refute::{self as search, Search, Target};
 use latephase_lab::source::Lookup;
 use latephase_lab::stint::{Options, Progress};
-use latephase_lab::stop::Status;
-use latephase_lab::store::write_whole;
 use latephase_lab::sweep::{self as sweeps, End, Member, Plan, SweepOptions};
-use latephase_lab::{Error, Spec, build::build, page};
+use latephase_lab::{Error, Spec, build::build, company};
 use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -185,27 +183,6 @@ pub fn recipe(
     ended.finished(py, saved).map(|value| value.to_string())
 }
 
-/// Passes on to the watcher of the run at hand.
-struct Current<'a>(&'a Mutex<Option<Watch>>);
-
-impl Current<'_> {
-    fn with(&mut self, tell: impl FnOnce(&mut Watch)) {
-        if let Some(watch) = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_mut() {
-            tell(watch);
-        }
-    }
-}
-
-impl Progress for Current<'_> {
-    fn look(&mut self, row: &Row) {
-        self.with(|watch| watch.look(row));
-    }
-
-    fn step(&mut self, status: &Status) {
-        self.with(|watch| watch.step(status));
-    }
-}
-
 /// Holds the theorems against a run anew, with its twin at half the step where asked for; or one claim of one's own.
 #[pyfunction]
 #[pyo3(signature = (dir, only, claim, with_twin, threads, progress))]
@@ -265,12 +242,7 @@ pub fn refute(
 ) -> PyResult<String> {
     let ended = attended(py, progress, move |stop, teller| {
         let target = Target::find(&name)?;
-        let mut pool = rayon::ThreadPoolBuilder::new();
-        if let Some(threads) = threads {
-            pool = pool.num_threads(threads);
-        }
-        let pool = pool.build().map_err(|e| Error::usage(format!("cannot start the threads: {e}")))?;
-        let report = pool.install(|| {
+        let report = company::pool(threads)?.install(|| {
             search::refute(
                 &target,
                 Search {
@@ -325,8 +297,7 @@ pub fn limit(
         let found = limits::find(problem, &theta, wanted)?;
         let mut record = found.json(&start.spec, &start.from, tolerance)?;
         let place = dir.join(limits::DIR);
-        found.write(&place, &record, problem)?;
-        write_whole(&dir.join("report.html"), page::of_run(&dir, problem)?.as_bytes())?;
+        found.write(&place, &record, &start, problem)?;
         record["found"] = found.is_found().into();
         record["dir"] = place.display().to_string().into();
         Ok(record)

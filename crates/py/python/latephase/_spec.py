@@ -35,7 +35,7 @@ def given(spec: Any, overrides: Overrides = None) -> Given:
     if isinstance(resolved, Mapping) and not isinstance(spec, Mapping):
         spec = resolved
     if isinstance(spec, Mapping):
-        return Given(_native.toml_of(as_json(spec, "")), DICT, "", listed)
+        return Given(as_toml(spec), DICT, "", listed)
     if isinstance(spec, os.PathLike):
         path = Path(spec)
         if path.is_dir():
@@ -63,6 +63,11 @@ def listed_overrides(overrides: Overrides) -> List[str]:
 def inline(value: Any, key: str) -> str:
     """One value as TOML on one line."""
     return _native.inline(as_json(value, key))
+
+
+def as_toml(value: Any) -> str:
+    """A dict as TOML; a bare name as the kind of what it names."""
+    return _native.toml_of(as_json({"kind": value} if isinstance(value, str) else value, ""))
 
 
 def as_json(value: Any, key: str) -> str:

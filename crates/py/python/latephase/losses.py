@@ -7,7 +7,7 @@ from typing import Any, Tuple
 import numpy as np
 
 from . import _native
-from ._spec import inline
+from ._spec import as_toml
 
 __all__ = ["evaluate"]
 
@@ -47,7 +47,6 @@ def evaluate(kind: Any, outputs: Any, labels: Any) -> Tuple[float, np.ndarray]:
         labels = (labels < 1).astype(np.int64)
     elif outputs.ndim != 2:
         raise ValueError(f"outputs have shape (n, classes), not {outputs.shape}")
-    text = "\n".join(f"{key} = {inline(value, str(key))}" for key, value in table.items())
     flat = outputs.reshape(len(outputs), -1)
-    ln_loss, gradient = _native.evaluate_loss(text, flat, np.ascontiguousarray(labels, dtype=np.int64))
+    ln_loss, gradient = _native.evaluate_loss(as_toml(table), flat, np.ascontiguousarray(labels, dtype=np.int64))
     return ln_loss, gradient.reshape(outputs.shape)

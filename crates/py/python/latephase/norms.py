@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping, Tuple
 import numpy as np
 
 from . import _native
-from ._spec import inline
+from ._spec import as_toml
 
 __all__ = ["steepest"]
 
@@ -31,11 +31,9 @@ def steepest(norm: Any, gradient: Mapping[str, Any]) -> Tuple[Dict[str, np.ndarr
         >>> d["w"].tolist(), dual, size
         ([1.0, -1.0], 7.0, 4.0)
     """
-    table = {"kind": norm} if isinstance(norm, str) else dict(norm)
     arrays = {name: np.asarray(block, dtype=np.float64) for name, block in gradient.items()}
     flat = np.concatenate([block.ravel() for block in arrays.values()]) if arrays else np.zeros(0)
-    text = "\n".join(f"{key} = {inline(value, str(key))}" for key, value in table.items())
     blocks = [(name, list(block.shape)) for name, block in arrays.items()]
-    d, dual, size = _native.steepest(text, blocks, flat)
+    d, dual, size = _native.steepest(as_toml(norm), blocks, flat)
     parts = np.split(d, np.cumsum([block.size for block in arrays.values()])[:-1])
     return {name: part.reshape(arrays[name].shape) for name, part in zip(arrays, parts)}, dual, size

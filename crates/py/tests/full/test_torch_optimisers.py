@@ -8,6 +8,8 @@ torch = pytest.importorskip("torch")
 import latephase
 import latephase.torch as lt
 from latephase import norms
+from latephase.torch import _adam
+from latephase.torch._norms import _parsed, _steepest
 
 pytestmark = pytest.mark.full
 RNG = np.random.default_rng(0)
@@ -39,7 +41,7 @@ def test_steepest_directions_are_the_cores():
         for unit in (1.0, 1e-200, 1e150):
             scaled = {name: unit * block for name, block in blocks.items()}
             d, dual, _ = norms.steepest(norm, scaled)
-            ours, own = lt._steepest(lt._parsed(norm), [torch.tensor(b) for b in scaled.values()], list(scaled))
+            ours, own = _steepest(_parsed(norm), [torch.tensor(b) for b in scaled.values()], list(scaled))
             assert own == pytest.approx(dual, rel=1e-12), norm
             for a, b in zip(ours, d.values()):
                 # A polar factor is as ill-conditioned as its matrix, some tens here.
@@ -48,7 +50,7 @@ def test_steepest_directions_are_the_cores():
 
 def test_a_rank_one_gradient_has_a_rank_one_polar_factor():
     g = np.outer([3.0, 4.0, 0.0], [0.6, 0.8]) * 1e-100
-    (ours,), dual = lt._steepest(lt._parsed("spectral"), [torch.tensor(g)], ["w"])
+    (ours,), dual = _steepest(_parsed("spectral"), [torch.tensor(g)], ["w"])
     np.testing.assert_allclose(ours.numpy(), np.outer([0.6, 0.8, 0.0], [0.6, 0.8]), atol=1e-15)
     assert dual == pytest.approx(5e-100, rel=1e-14)
 
@@ -165,13 +167,13 @@ def test_shifting_the_loss_by_a_power_of_two_changes_no_bit_of_adam():
             p.grad = torch.randn(20, dtype=torch.float64)
             # Falls of 2^-7 a step, and one of 2^-3000.
             exponent = -7 * step - (3000 if step > 30 else 0) + shift
-            factor, frame = lt._frame(0.0)
+            factor, frame = _adam._frame(0.0)
             assert (factor, frame) == (1.0, 0)
-            old, lt._frame = lt._frame, lambda _: (1.0, exponent)
+            old, _adam._frame = _adam._frame, lambda _: (1.0, exponent)
             try:
                 adam.step(ln_loss=0.0)
             finally:
-                lt._frame = old
+                _adam._frame = old
         return p.detach()
 
     one = run(0)
