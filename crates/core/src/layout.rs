@@ -41,6 +41,13 @@ impl Block {
         self.name.rsplit_once('.').map_or(&self.name, |(layer, _)| layer)
     }
 
+    /// A layout of this block alone, as a parameter vector of its own.
+    pub fn alone(&self) -> Layout {
+        let mut alone = Layout::default();
+        alone.push(self.name.clone(), &self.shape, self.degree);
+        alone
+    }
+
     /// The block's part of a flat vector.
     pub fn of<'a>(&self, flat: &'a [f64]) -> &'a [f64] {
         &flat[self.offset..self.offset + self.len()]

@@ -25,6 +25,7 @@
 //! | [`kkt`] | whether a direction is a KKT point, kinks included, and whether it is a maximum |
 //! | [`limit`] | the KKT point that a direction is heading for, and its certificate |
 //! | [`quadratic`] | the two small quadratic programmes behind the bundle and the KKT certificates |
+//! | [`saddle`] | the direction that raises every gradient of a bundle at once, in any norm |
 //! | [`catalogue!`], [`catalogue::Entry`] | the lists from which parsing, help and law tests come |
 //!
 //! # What it does not do
@@ -88,6 +89,7 @@ pub mod probe;
 pub mod quadratic;
 pub mod rng;
 pub mod robust;
+pub mod saddle;
 
 pub use batches::{BatchStream, Batches};
 pub use data::{Data, Rows};

@@ -97,7 +97,7 @@ impl Blockwise {
     }
 
     /// The norm of a block and where it was set.
-    fn chosen(&self, block: &Block) -> (&AnyNorm, String) {
+    pub(crate) fn chosen(&self, block: &Block) -> (&AnyNorm, String) {
         match self.blocks.get(&block.name) {
             Some(own) => (own, format!("blocks.{}", block.name)),
             None if block.is_matrix() => (&self.inner, "inner".into()),
@@ -106,11 +106,8 @@ impl Blockwise {
     }
 
     fn parts<'a>(&self, layout: &'a Layout) -> Vec<Part<'a>> {
-        let part = |block: &'a Block| {
-            let mut alone = Layout::default();
-            alone.push(block.name.clone(), &block.shape, block.degree);
-            Part { block, alone, norm: self.chosen(block).0.build() }
-        };
+        let part =
+            |block: &'a Block| Part { block, alone: block.alone(), norm: self.chosen(block).0.build() };
         layout.blocks().iter().map(part).collect()
     }
 
