@@ -7,10 +7,8 @@ use crate::cite::Cite;
 use crate::norm::AnyNorm;
 use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
 
-mod account;
 mod bundle;
 mod flow;
-mod members;
 mod prgd;
 mod stepped;
 

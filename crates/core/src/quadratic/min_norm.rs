@@ -130,10 +130,10 @@ impl MinNorm {
         self.walk(gram, best)
     }
 
-    /// Forgets member `k`, which the caller has removed; those after it move down by one. Without this call the
+    /// Forgets member `k`: its place is going to be another's, or stays empty, with an infinite linear term. Without this call the
     /// next answer is the same, at the price of a new factor.
-    pub fn forget(&mut self, k: usize) {
-        self.support.forget(k);
+    pub fn release(&mut self, k: usize) {
+        self.support.release(k);
     }
 
     /// The memory as plain numbers, for a checkpoint.

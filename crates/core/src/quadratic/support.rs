@@ -171,13 +171,10 @@ impl Support {
         false
     }
 
-    /// Drops member `k` for good: the members after it move down by one.
-    pub fn forget(&mut self, k: usize) {
+    /// Drops member `k`, wherever it is.
+    pub fn release(&mut self, k: usize) {
         if let Some(position) = self.ids.iter().position(|&i| i == k) {
             self.dismiss(position);
-        }
-        for i in self.ids.iter_mut().filter(|i| **i > k) {
-            *i -= 1;
         }
     }
 

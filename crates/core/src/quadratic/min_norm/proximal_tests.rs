@@ -261,19 +261,18 @@ fn a_warm_start_gives_the_answer_of_a_cold_one_and_never_a_higher_objective() {
     let (mut members, mut errors) = (Vec::<Vec<f64>>::new(), Vec::<f64>::new());
     let (mut solver, mut warm) = (MinNorm::new(), Vec::<f64>::new());
     for step in 0..300 {
-        if members.len() == 60 {
-            members.remove(0);
-            errors.remove(0);
-            warm.remove(0);
-            solver.forget(0);
-        }
         let noise = random(&mut rng, 1, 200, 0.0).remove(0);
         let piece = &pieces[rng.random_range(0..40)];
-        members.push(piece.iter().zip(noise).map(|(p, n)| p + 0.01 * n).collect());
+        let new: Vec<f64> = piece.iter().zip(noise).map(|(p, n)| p + 0.01 * n).collect();
         errors.iter_mut().for_each(|e| *e *= rng.random_range(0.5..1.6));
-        errors.push(0.0);
-        if step % 3 == 1 {
-            *errors.last_mut().unwrap() = rng.random_range(0.0..5.0);
+        let error = if step % 3 == 1 { rng.random_range(0.0..5.0) } else { 0.0 };
+        if members.len() == 60 {
+            let oldest = step as usize % 60;
+            (members[oldest], errors[oldest], warm[oldest]) = (new, error, 0.0);
+            solver.release(oldest);
+        } else {
+            members.push(new);
+            errors.push(error);
         }
         // The step length leaps over six decades: weights of the last step may be far too dear for this one.
         let h = f64::powf(10.0, rng.random_range(-4.0..2.0));

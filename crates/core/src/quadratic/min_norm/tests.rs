@@ -244,7 +244,7 @@ fn nearly_equal_members_neither_cycle_nor_spoil_the_certificate() {
     }
 }
 
-/// A bundle that slides: gradients of 40 pieces, noisy; one joins at each step, the oldest of 60 leaves, and all grow.
+/// A bundle that slides: gradients of 40 pieces, noisy; one joins at each step in the place of the oldest of 60, and all grow.
 fn slide(steps: usize, tell: bool, mut each: impl FnMut(&mut MinNorm, &[f64], Vec<f64>) -> Vec<f64>) {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let pieces = random(&mut rng, 40, 200, 0.3);
@@ -252,15 +252,17 @@ fn slide(steps: usize, tell: bool, mut each: impl FnMut(&mut MinNorm, &[f64], Ve
     for step in 0..steps {
         let noise = random(&mut rng, 1, 200, 0.0).remove(0);
         let piece = &pieces[rng.random_range(0..40)];
+        let new = piece.iter().zip(noise).map(|(p, n)| p + 0.01 * n).collect();
         if members.len() == 60 {
-            members.remove(0);
-            lambda.remove(0);
+            let oldest = step % 60;
+            (members[oldest], lambda[oldest]) = (new, 0.0);
             if tell {
-                solver.forget(0);
+                solver.release(oldest);
             }
+        } else {
+            members.push(new);
         }
         let growth = 1.01_f64.powi(step as i32);
-        members.push(piece.iter().zip(noise).map(|(p, n)| p + 0.01 * n).collect());
         let gram: Vec<f64> = gram_of(&members).iter().map(|x| x * growth).collect();
         lambda = each(&mut solver, &gram, lambda);
     }

@@ -43,20 +43,22 @@
 //! 2005; taking |e_k| for a function that is not concave is Lemaréchal's and Mifflin's device; the minimum-norm property
 //! of the flow is in Davis, Drusvyatskiy, Kakade & Lee 2020.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use super::account::Account;
-use super::members::{Member, Members};
+mod account;
+mod members;
+mod running;
+
 use super::{Algorithm, Field};
+use account::Account;
+use running::Running;
+
 use crate::catalogue::Entry;
 use crate::cite::{BURKE_2005, Cite, DAVIS_2020, LEMARECHAL_1975, WOLFE_1976};
 use crate::norm::{AnyNorm, L2};
-use crate::numeric::{axpy, dot, ln_mean_exp, norm};
+use crate::numeric::{ln_mean_exp, norm, shifted};
 use crate::pace::positive;
-use crate::quadratic::{Gram, MinNorm};
-use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
+use crate::{Breakdown, Invalid, Iterate, Problem, RowSet, State};
 
 /// Part of the predicted rise that makes a step serious.
 const SERIOUS: f64 = 0.3;
@@ -72,7 +74,7 @@ const REACH: f64 = 8.0;
 /// Members kept under error control, and the numbers that they may hold together: half a gigabyte.
 const MEMBERS: usize = 300;
 const LEAST_MEMBERS: usize = 40;
-const NUMBERS: usize = 64_000_000;
+const NUMBERS: usize = 128_000_000;
 
 /// The bundle flow in l2.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -105,38 +107,6 @@ pub struct Bundle {
 
 fn fiftieth() -> f64 {
     0.02
-}
-
-#[derive(Clone, Debug)]
-struct Running {
-    degree: f64,
-    kappa: f64,
-    /// The radius where it is given, else what follows from κ.
-    epsilon: f64,
-    most: usize,
-    repel: f64,
-    hold: f64,
-    /// The radius at which θ is held; infinite before.
-    held: f64,
-    account: Account,
-    members: Members,
-    solver: MinNorm,
-    /// The length to try next, before the cap κρ/‖d‖; infinite at the start.
-    h: f64,
-    /// Which member is the current iterate.
-    current: usize,
-    field: Field,
-    /// ‖d‖² at radius 1.
-    squared: f64,
-    /// Σ λ_k e_k.
-    standoff: f64,
-    /// ρ of the current iterate.
-    rho: f64,
-    /// Linear term of the quadratic programme.
-    linear: Vec<f64>,
-    serious: u64,
-    null: u64,
-    repelled: u64,
 }
 
 impl Bundle {
@@ -174,112 +144,6 @@ impl Bundle {
     }
 }
 
-impl Running {
-    /// Takes an evaluation in as a member, `reach` away from the current unit vector.
-    fn admit(&mut self, theta: &[f64], eval: &Eval, current: Option<&[f64]>, reach: f64) {
-        let rho = norm(theta);
-        let scale = rho.powf(self.degree - 1.0);
-        let unit: Vec<f64> = theta.iter().map(|t| t / rho).collect();
-        let slope: Vec<f64> = eval.grad.iter().map(|g| -g / scale).collect();
-        let euler = dot(&slope, &unit);
-        self.members.push(Member {
-            error: 0.0,
-            entropy: -eval.ln_loss_sum - euler * rho.powf(self.degree) / self.degree,
-            along: current.map_or(euler, |u| dot(&slope, u)),
-            euler,
-            reach,
-            unit,
-            slope,
-            cotangent: eval.cotangent.clone(),
-        });
-        if current.is_none() {
-            self.current = self.members.list.len() - 1;
-        }
-    }
-
-    /// Drops what is out of reach, repelling, or beyond the number, oldest first.
-    fn prune(&mut self, at: &Point<'_>) {
-        let mut keep = self.members.within(at.unit, self.epsilon);
-        keep[self.current] = true;
-        self.rho = at.rho;
-        let height = at.rho.powf(self.degree);
-        for k in (0..keep.len()).filter(|&k| k != self.current) {
-            let m = &self.members.list[k];
-            let piece = height * (m.along - (1.0 - 1.0 / self.degree) * m.euler) + m.entropy;
-            let error = piece + at.ln_loss_sum;
-            let largest = height * self.members.gap(k, self.current) * m.reach;
-            if keep[k] && error < -self.repel * largest {
-                keep[k] = false;
-                self.repelled += 1;
-            }
-            self.members.list[k].error = error.abs();
-        }
-        let mut over = keep.iter().filter(|k| **k).count().saturating_sub(self.most);
-        for k in (0..keep.len()).filter(|&k| k != self.current) {
-            if over > 0 && keep[k] {
-                keep[k] = false;
-                over -= 1;
-            }
-        }
-        for k in (0..keep.len()).rev().filter(|&k| !keep[k]) {
-            self.solver.forget(k);
-        }
-        self.members.list[self.current].error = 0.0;
-        self.current = keep[..self.current].iter().filter(|k| **k).count();
-        self.members.retain(&keep);
-    }
-
-    /// The longest h with ‖h·d‖ ≤ κρ, at most what the last steps allow.
-    fn length(&self) -> f64 {
-        self.h.min(self.kappa * self.rho / (self.squared.sqrt() * self.rho.powf(self.degree - 1.0)))
-    }
-
-    /// Solves the quadratic programme for the length that would be tried with the last direction, and aggregates the
-    /// field of the current iterate.
-    fn solve(&mut self) {
-        let k = self.members.list.len();
-        self.linear.clear();
-        if k > 1 {
-            let per_error = 1.0 / (self.length() * self.rho.powf(2.0 * (self.degree - 1.0)));
-            self.linear.extend(self.members.list.iter().map(|m| m.error * per_error));
-        }
-        let gram = Gram::new(&self.members.gram, k, k);
-        let solution = self.solver.solve(gram, &self.linear, &self.members.lambda);
-        self.squared = solution.norm_squared;
-        self.members.lambda.copy_from_slice(solution.lambda);
-        let errors = self.members.list.iter().zip(&self.members.lambda);
-        self.standoff = errors.map(|(m, l)| l * m.error).sum();
-        self.aggregate();
-    }
-
-    fn aggregate(&mut self) {
-        let field = &mut self.field;
-        self.members.direction(&mut field.direction);
-        crate::numeric::scale(self.rho.powf(self.degree - 1.0), &mut field.direction);
-        field.cotangent.fill(0.0);
-        (field.radius, field.active) = (0.0, 0);
-        for (member, &lambda) in self.members.list.iter().zip(&self.members.lambda) {
-            if lambda > 0.0 {
-                axpy(lambda, &member.cotangent, &mut field.cotangent);
-                field.radius = field.radius.max(member.reach);
-                field.active += 1;
-            }
-        }
-    }
-}
-
-/// The current iterate in polar coordinates.
-struct Point<'a> {
-    unit: &'a [f64],
-    rho: f64,
-    ln_loss_sum: f64,
-}
-
-fn unit_of(theta: &[f64]) -> (f64, Vec<f64>) {
-    let rho = norm(theta);
-    (rho, theta.iter().map(|t| t / rho).collect())
-}
-
 impl Algorithm for Bundle {
     fn begin(&mut self, problem: &Problem, _seed: u64) -> Result<(), Invalid> {
         if self.tolerance.is_some() && self.kappa.is_some() {
@@ -310,45 +174,28 @@ impl Algorithm for Bundle {
                 format!("the bundle rescales by the degree, and the model is {}", problem.model.degree());
             return Err(Invalid::new("kind", text));
         };
-        self.running = Some(Box::new(Running {
-            degree,
-            kappa,
-            epsilon,
-            most,
-            repel: self.repel,
-            hold: self.hold.unwrap_or(Self::HOLD),
-            held: f64::INFINITY,
-            account,
-            members: Members::default(),
-            solver: MinNorm::new(),
-            h: f64::INFINITY,
-            current: 0,
-            field: Field {
-                direction: vec![0.0; problem.dim()],
-                cotangent: vec![0.0; problem.train.n() * problem.model.outputs()],
-                radius: 0.0,
-                active: 0,
-            },
-            squared: 0.0,
-            standoff: 0.0,
-            rho: 0.0,
-            linear: Vec::new(),
-            serious: 0,
-            null: 0,
-            repelled: 0,
-        }));
+        let field = Field {
+            direction: vec![0.0; problem.dim()],
+            cotangent: vec![0.0; problem.train.n() * problem.model.outputs()],
+            radius: 0.0,
+            active: 0,
+        };
+        let mut running = Running::new(degree, most, field, account);
+        (running.kappa, running.epsilon, running.repel) = (kappa, epsilon, self.repel);
+        running.hold = self.hold.unwrap_or(Self::HOLD);
+        self.running = Some(Box::new(running));
         Ok(())
     }
 
     fn step(&mut self, problem: &Problem, at: &mut Iterate) -> Result<(), Breakdown> {
         let run = self.running.as_deref_mut().expect("begin comes before step");
         let eval = at.eval(problem, &RowSet::Full)?;
-        let (rho, unit) = unit_of(at.theta());
-        if run.members.list.is_empty() {
-            run.admit(at.theta(), &eval, None, 0.0);
-            run.rho = rho;
-            run.solve();
+        if run.members.slots() == 0 {
+            run.begin_at(at.theta(), &eval);
+        } else if run.here.unit.is_empty() {
+            run.here.go_to(at.theta());
         }
+        let rho = run.here.rho;
         let squared = run.squared * rho.powf(2.0 * (run.degree - 1.0));
         let length = squared.sqrt();
         if !(length > 0.0) {
@@ -367,8 +214,9 @@ impl Algorithm for Bundle {
         if run.held.is_infinite() && -eval.ln_loss_sum >= run.hold {
             run.held = rho;
         }
-        let mut theta = at.theta().to_vec();
-        axpy(h, &run.field.direction, &mut theta);
+        let mut theta = std::mem::take(&mut run.spare);
+        theta.resize(at.theta().len(), 0.0);
+        shifted(at.theta(), h, &run.field.direction, &mut theta);
         // ρ of the trial over the radius at which it is evaluated.
         let grown = if run.held.is_finite() { norm(&theta) / run.held } else { 1.0 };
         crate::numeric::scale(1.0 / grown, &mut theta);
@@ -377,34 +225,21 @@ impl Algorithm for Bundle {
             Err(Breakdown::Diverged { .. }) => {
                 run.h = SHRINK * h;
                 run.null += 1;
+                run.spare = theta;
                 return Ok(());
             }
             Err(other) => return Err(other),
         };
-        let (new_rho, new_unit) = unit_of(&theta);
-        let moved = crate::numeric::distance(&unit, &new_unit);
+        run.trial.go_to(&theta);
+        let moved = run.moved();
         let rise = eval.ln_loss_sum - trial.ln_loss_sum * grown.powf(run.degree);
-        let mut widen = false;
         if rise >= SERIOUS * (h * squared + run.standoff) {
-            let factor = h * rho.powf(run.degree - 1.0);
-            for k in 0..run.members.list.len() {
-                // ⟨ĝ_k, θ + h·d⟩ from the Gram matrix: no pass over the parameters.
-                let along = rho * run.members.list[k].along + factor * run.members.gram_lambda(k);
-                let member = &mut run.members.list[k];
-                member.along = along / (new_rho * grown);
-                member.reach += moved;
-            }
-            if run.account.enter(
-                &run.field.direction,
-                &unit,
-                moved,
-                h * length / rho,
-                (new_rho * grown).ln() + at.beyond,
-            ) {
+            let ln_rho = (run.trial.rho * grown).ln() + at.beyond;
+            let step = h * length / rho;
+            let window = run.account.enter(&run.field.direction, &run.here.unit, moved, step, ln_rho);
+            if window {
                 run.kappa = run.account.step(run.kappa);
-                widen = true;
             }
-            run.admit(&theta, &trial, None, 0.0);
             run.h = GROW * h;
             run.serious += 1;
             // dt = ds/𝓛, and ln 𝓛 falls nearly linearly over a step.
@@ -415,31 +250,25 @@ impl Algorithm for Bundle {
             // A step of κρ takes less time where d is longer, by the power of the degree.
             let shorter = (2.0 - run.degree) * ln_radius;
             let ln_dt = h.ln() + shorter + ln_mean_exp(-before, -after);
-            let point = Point { unit: &new_unit, rho: new_rho, ln_loss_sum: trial.ln_loss_sum };
-            run.prune(&point);
-            run.solve();
-            at.move_to(theta, Some((&RowSet::Full, Arc::clone(&trial))));
+            run.advance(h, grown, moved, &trial);
+            run.spare = at.move_to(theta, Some((&RowSet::Full, trial)));
             at.clocks.advance(h * shorter.exp(), ln_dt);
             at.clocks.epoch += 1;
+            if window && self.kappa.is_none() {
+                run.epsilon = self.epsilon.unwrap_or(REACH * run.kappa);
+            }
         } else {
-            run.admit(&theta, &trial, Some(&unit), moved);
             run.h = SHRINK * h;
             run.null += 1;
-            let point = Point { unit: &unit, rho, ln_loss_sum: eval.ln_loss_sum };
-            run.prune(&point);
-            run.solve();
-        }
-        if widen {
-            let kappa = run.kappa;
-            let epsilon = self.radius(kappa);
-            self.running.as_deref_mut().expect("begin comes before step").epsilon = epsilon;
+            run.learn(moved, &trial, eval.ln_loss_sum);
+            run.spare = theta;
         }
         Ok(())
     }
 
     fn field(&self) -> Option<&Field> {
         let running = self.running.as_deref()?;
-        (!running.members.list.is_empty()).then_some(&running.field)
+        (running.members.slots() > 0).then_some(&running.field)
     }
 
     fn direction_error(&self) -> f64 {
@@ -474,7 +303,7 @@ impl Algorithm for Bundle {
         state.nest("members", r.members.save());
         state.put("solver", &r.solver.save());
         state.nest("account", r.account.save());
-        state.put("numbers", &[r.h, r.squared, r.standoff, r.rho, r.kappa, r.epsilon, r.held]);
+        state.put("numbers", &[r.h, r.squared, r.standoff, r.here.rho, r.kappa, r.epsilon, r.held]);
         state.put_counts("counts", &[r.serious, r.null, r.repelled, r.current as u64]);
         state
     }
@@ -482,14 +311,17 @@ impl Algorithm for Bundle {
     fn load(&mut self, state: &State) -> Result<(), Invalid> {
         let run = self.running.as_deref_mut().expect("begin comes before load");
         run.account.load(&state.part("account"))?;
-        run.members = Members::load(&state.part("members"))?;
+        run.members.load(&state.part("members"))?;
         run.solver.load(state.get("solver")?)?;
-        [run.h, run.squared, run.standoff, run.rho, run.kappa, run.epsilon, run.held] =
+        [run.h, run.squared, run.standoff, run.here.rho, run.kappa, run.epsilon, run.held] =
             state.numbers("numbers")?;
         let [serious, null, repelled, current] = state.counters("counts")?;
         (run.serious, run.null, run.repelled, run.current) = (serious, null, repelled, current as usize);
-        if let Some(member) = run.members.list.get(run.current) {
-            if member.cotangent.len() != run.field.cotangent.len()
+        if run.members.slots() > 0 {
+            let fits = run.current < run.members.slots() && run.members.get(run.current).live;
+            let member = run.members.get(if fits { run.current } else { 0 });
+            if !fits
+                || member.cotangent.len() != run.field.cotangent.len()
                 || member.unit.len() != run.field.direction.len()
             {
                 return Err(Invalid::new("members", "the checkpoint is of another problem"));
