@@ -9,7 +9,8 @@ steps   seconds per gradient step of ln L beside PyTorch and JAX (`torch_step.py
         for in `shared/bench` beside the project, or --peers; a peer that is not there is left out)
 loss    seconds to a loss of 1e-38 and 1e-100 from the same weights (time_to_loss.py)
 many    a thousand small runs to 1e-100 (many_runs.py)
-far     seconds of our own runs to 1e-1000 and 1e-100000: nothing else gets there
+far     seconds of our own runs to where nothing else gets: 300 digits to 1e-1000, 1e-100000 and 10^-(10^11), ten classes of MNIST
+        (with --mnist) to 1e-100000, and `latephase limit` by the flow from the digits' 1e-1000 to a speed of 1e-3 per unit of ln rho
 
 In every round each side has its turn, in a process of its own on the same cores (A B C A B C ...). Every round also times a
 large product of matrices and a copy of memory: `of_product` is the speed of a step's products, counted as its layers need
@@ -45,9 +46,12 @@ MLPS = {
 CNN = "cnn-mnist-100"
 # JAX's convolutions take a second a step here.
 WITHOUT_JAX = (CNN,)
+FIXED = ["algorithm.kappa=0.003", "algorithm.epsilon=0.012"]
 FAR = {
-    "1e-1000": ["stop.log10_loss=-1000"],
-    "1e-100000": ["stop.log10_loss=-100000"],
+    "digits to 1e-1000": ["quickstart", "stop.log10_loss=-1000", *FIXED],
+    "digits to 1e-100000": ["quickstart", "stop.log10_loss=-100000", *FIXED],
+    "digits to 10^-(10^11)": ["quickstart", "stop.log10_loss=-1e11", 'algorithm={ kind = "bundle", tolerance = 0.1 }'],
+    "MNIST to 1e-100000": [ROOT / "bench/mnist_ten.toml"],
 }
 
 
@@ -154,13 +158,18 @@ def far(args):
     build("-p", "latephase")
     table = []
     threads = max(args.threads)
-    for name, settings in FAR.items():
+    for name, (spec, *settings) in FAR.items():
+        if spec != "quickstart":
+            if args.mnist is None:
+                print(f"skipped: {name}, for want of --mnist")
+                continue
+            settings = [*settings, f"data.path={json.dumps(str(Path(args.mnist).resolve()))}"]
         seconds, in_loop, last = [], [], {}
         for _ in range(args.rounds):
             with tempfile.TemporaryDirectory() as folder:
                 out = Path(folder) / "run"
-                command = [target() / "latephase", "run", "quickstart", 'probes=["margin"]', "algorithm.kappa=0.003",
-                           "algorithm.epsilon=0.012", *settings, "--threads", threads, "--quiet", "--out", out]
+                command = [target() / "latephase", "run", spec, 'probes=["margin"]', *settings, "--threads", threads, "--quiet",
+                           "--out", out]
                 start = time.perf_counter()
                 pinned(command, threads)
                 seconds.append(time.perf_counter() - start)
@@ -171,9 +180,25 @@ def far(args):
                    evaluations=last["evaluations"], log10_loss=last["log10_loss"], margin=last["margin"],
                    precision=last["precision"])
         table.append(row)
-        print(f"digits, n = 300, to {name}: {row['seconds']:.2f} s ({row['seconds_in_loop']:.2f} in the loop), "
+        print(f"{name}: {row['seconds']:.2f} s ({row['seconds_in_loop']:.2f} in the loop), "
               f"{row['evaluations']:.0f} evaluations, margin {row['margin']:.5f}", flush=True)
-    return dict(rounds=args.rounds, table=table)
+    return dict(rounds=args.rounds, table=table, limit=to_the_limit(threads))
+
+
+def to_the_limit(threads):
+    """The flow at temperature zero from the digits' 1e-1000, until the direction turns by 1e-3 per unit of ln rho."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        pinned([target() / "latephase", "run", "quickstart", "--threads", threads, "--quiet", "--out", out], threads)
+        start = time.perf_counter()
+        pinned([target() / "latephase", "limit", out, "--method", "flow", "--max-seconds", 600, "--quiet"], threads)
+        seconds = time.perf_counter() - start
+        way = json.loads((out / "limit/limit.json").read_text())["ways"][0]
+    keys = ("ending", "steps", "speed", "residual", "ln_rho_gained", "margin_before", "margin", "angle", "support", "kinks")
+    row = dict(seconds=seconds) | {key: way[key] for key in keys}
+    print(f"limit by the flow: {row['seconds']:.1f} s, speed {row['speed']:.1e} after {row['ln_rho_gained']:.0f} units of ln rho, "
+          f"margin {row['margin']:.5f}", flush=True)
+    return row
 
 
 def versions(python):
@@ -211,7 +236,7 @@ def main():
     p.add_argument("--loss-rounds", type=int, default=1, help="the peer needs a minute for each")
     p.add_argument("--peers", type=Path, default=next((x for x in PLACES if x.exists()), None))
     p.add_argument("--python", default=sys.executable, help="the interpreter that has PyTorch and JAX")
-    p.add_argument("--mnist", metavar="DIR", help="folder with the MNIST IDX files, for the peers")
+    p.add_argument("--mnist", metavar="DIR", help="folder with the MNIST IDX files, for the peers and for the farthest run")
     p.add_argument("--out", type=Path, default=ROOT / "docs/results/race.json")
     args = p.parse_args()
     parts = PARTS if args.all else args.parts

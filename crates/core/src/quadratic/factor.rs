@@ -8,6 +8,7 @@
 //! Lawson & Hanson, *Solving Least Squares Problems* (1974), chapter 24
 
 use super::{add_scaled, dot};
+use crate::numeric::wide;
 
 /// A pivot below this fraction of its diagonal entry is rounding: the row depends on those before it.
 const DEPENDENT: f64 = 1e-14;
@@ -35,20 +36,24 @@ impl Factor {
 
     /// Solves Ly = b in place.
     pub fn forward(&self, b: &mut [f64]) {
-        for i in 0..b.len() {
-            let row = self.row(i);
-            b[i] = (b[i] - dot(&row[..i], &b[..i])) / row[i];
-        }
+        wide(|| {
+            for i in 0..b.len() {
+                let row = self.row(i);
+                b[i] = (b[i] - dot(&row[..i], &b[..i])) / row[i];
+            }
+        });
     }
 
     /// Solves Lᵀx = y in place.
     pub fn backward(&self, y: &mut [f64]) {
-        for i in (0..y.len()).rev() {
-            let row = self.row(i);
-            y[i] /= row[i];
-            let x = y[i];
-            add_scaled(&mut y[..i], -x, &row[..i]);
-        }
+        wide(|| {
+            for i in (0..y.len()).rev() {
+                let row = self.row(i);
+                y[i] /= row[i];
+                let x = y[i];
+                add_scaled(&mut y[..i], -x, &row[..i]);
+            }
+        });
     }
 
     /// Solves Ax = b in place.

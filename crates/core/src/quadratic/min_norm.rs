@@ -24,6 +24,7 @@
 
 use super::{Gram, add_scaled, support::Support};
 use crate::Invalid;
+use crate::numeric::wide;
 
 /// Relative gap at which a corral is accepted.
 const TOLERANCE: f64 = 1e-11;
@@ -63,6 +64,8 @@ pub struct MinNorm {
     target: Vec<f64>,
     /// s = Gλ + c: the slope of the objective along each member.
     slopes: Vec<f64>,
+    /// ‖d‖² and cᵀλ, where `slopes` are those of `weights`.
+    known: Option<(f64, f64)>,
     norms: Vec<f64>,
     /// c above its least entry `base`; `flat` where it is all 0.
     linear: Vec<f64>,
@@ -126,6 +129,7 @@ impl MinNorm {
         if !(sound && bound > 0.0 && bound.is_finite()) {
             return self.vertex(gram, best);
         }
+        self.known = None;
         self.start(gram, warm, best, bound);
         self.walk(gram, best)
     }
@@ -255,10 +259,23 @@ impl MinNorm {
 
     /// Fills the slopes and returns ‖d‖² and cᵀλ, where everything is finite.
     fn evaluate(&mut self, gram: Gram<'_>) -> Option<(f64, f64)> {
-        self.slopes.fill(0.0);
-        for (&i, &w) in self.support.ids.iter().zip(&self.weights) {
-            add_scaled(&mut self.slopes, w, gram.row(i));
-        }
+        let (ids, slopes) = (&self.support.ids, &mut self.slopes);
+        wide(|| {
+            slopes.fill(0.0);
+            // Four rows at a time: the slopes are read and written once for them.
+            let whole = ids.len() - ids.len() % 4;
+            for k in (0..whole).step_by(4) {
+                let rows: [&[f64]; 4] = std::array::from_fn(|j| &gram.row(ids[k + j])[..slopes.len()]);
+                let w: [f64; 4] = std::array::from_fn(|j| self.weights[k + j]);
+                for i in 0..slopes.len() {
+                    let first = w[0] * rows[0][i] + w[1] * rows[1][i];
+                    slopes[i] += first + (w[2] * rows[2][i] + w[3] * rows[3][i]);
+                }
+            }
+            for k in whole..ids.len() {
+                add_scaled(slopes, self.weights[k], gram.row(ids[k]));
+            }
+        });
         let members = || self.support.ids.iter().zip(&self.weights);
         let square = members().map(|(&i, w)| w * self.slopes[i]).sum::<f64>().max(0.0);
         let cost = members().map(|(&i, w)| w * self.linear[i]).sum::<f64>();
@@ -266,7 +283,8 @@ impl MinNorm {
             return None;
         }
         add_scaled(&mut self.slopes, 1.0, &self.linear);
-        Some((square, cost))
+        self.known = Some((square, cost));
+        self.known
     }
 
     fn record(&mut self, k: usize) {
@@ -279,8 +297,15 @@ impl MinNorm {
 
     /// Wolfe's minor cycle: to the affine minimiser, letting go of the members in the way.
     fn descend(&mut self, gram: Gram<'_>) {
-        while self.aim(gram) && !self.support.advance(&mut self.weights, &mut self.target) {}
-        normalise(&mut self.weights);
+        while self.aim(gram) {
+            self.known = None;
+            if self.support.advance(&mut self.weights, &mut self.target) {
+                break;
+            }
+        }
+        if self.known.is_none() {
+            normalise(&mut self.weights);
+        }
     }
 
     /// Writes the affine minimiser; returns whether there is one.
@@ -293,7 +318,7 @@ impl MinNorm {
         }
         // (G + shift·eeᵀ)δ = μe − s with Σδ = 0. Measured from λ the rounding shrinks with the step; from scratch it
         // would be that of (G + shift·eeᵀ)⁻¹e, which can be huge where the minimiser is not.
-        let Some((square, cost)) = self.evaluate(gram) else { return false };
+        let Some((square, cost)) = self.known.or_else(|| self.evaluate(gram)) else { return false };
         let Support { ids, unit, .. } = &self.support;
         self.target.extend(ids.iter().map(|&i| (square + cost - self.slopes[i]) / unit));
         self.support.solve_level(&mut self.target);
@@ -308,6 +333,7 @@ impl MinNorm {
         match self.support.admit(gram, j) {
             Ok(()) => self.weights.push(0.0),
             Err(pivot) => {
+                self.known = None;
                 self.support.coordinates(&mut self.target);
                 // Scaled to sum 1, the coordinates keep λ in the simplex. G does not see the transfer, c does.
                 if !normalise(&mut self.target) {
@@ -326,6 +352,7 @@ impl MinNorm {
 
     /// Moves on to the affine minimiser that one step of iterative refinement gives, with a new factor if asked.
     fn repair(&mut self, gram: Gram<'_>, value: f64, anew: bool) {
+        self.known = None;
         if anew {
             let (unit, shift) = (self.support.unit, self.support.shift);
             let ids = std::mem::take(&mut self.support.ids);

@@ -65,6 +65,7 @@ impl<'a> Gram<'a> {
 }
 
 /// Inner product in eight interleaved partial sums: a fixed order that the compiler can vectorise.
+#[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
@@ -79,6 +80,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// y ← y + c·x.
+#[inline(always)]
 fn add_scaled(y: &mut [f64], c: f64, x: &[f64]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y += c * x;

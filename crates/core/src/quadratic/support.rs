@@ -92,13 +92,13 @@ impl Support {
 
     /// Lets the member at `position` go.
     pub fn dismiss(&mut self, position: usize) {
-        let mut kept = 0;
-        for i in 0..self.ids.len() {
+        let mut kept = position * (position + 1) / 2;
+        for i in position + 1..self.ids.len() {
+            // Row i without its entry at `position`.
             let start = i * (i + 1) / 2;
-            for j in (0..=i).filter(|&j| i != position && j != position) {
-                self.entries[kept] = self.entries[start + j];
-                kept += 1;
-            }
+            self.entries.copy_within(start..start + position, kept);
+            self.entries.copy_within(start + position + 1..=start + i, kept + position);
+            kept += i;
         }
         self.entries.truncate(kept);
         self.ids.remove(position);

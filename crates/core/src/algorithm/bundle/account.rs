@@ -88,12 +88,12 @@ impl Account {
             return false;
         }
         // Δ = d̂ − d̂_start, less its part along u.
-        let mut change = std::mem::take(&mut self.start);
-        scale(-1.0, &mut change);
-        axpy(1.0 / length, direction, &mut change);
-        let radial = dot(&change, unit);
-        axpy(-radial, unit, &mut change);
-        let error = SAFETY * 0.5 * self.steps / self.count * norm(&change);
+        let change = &mut self.start;
+        scale(-1.0, change);
+        axpy(1.0 / length, direction, change);
+        let radial = dot(change, unit);
+        axpy(-radial, unit, change);
+        let error = SAFETY * 0.5 * self.steps / self.count * norm(change);
         self.error += error;
         self.way += self.path;
         self.windows += 1;
@@ -101,6 +101,7 @@ impl Account {
             self.above += 1;
         }
         self.last = [error, self.path];
+        self.start.clear();
         self.start.extend(direction.iter().map(|d| d / length));
         (self.ln_rho, self.path, self.steps, self.count) = (ln_rho, 0.0, 0.0, 0.0);
         true

@@ -80,9 +80,10 @@ pub(super) struct Members {
     /// The multipliers last found, one for each slot.
     pub lambda: Vec<f64>,
     met: u64,
-    /// The new member in f64, and its row.
+    /// The new member in f64, its row, and who has weight: buffers.
     wide_slope: Vec<f64>,
     row: Vec<f64>,
+    active: Vec<(usize, f64)>,
 }
 
 impl Members {
@@ -216,14 +217,16 @@ impl Members {
     }
 
     /// d = `factor`·Σ λ_k ĝ_k.
-    pub fn direction(&self, factor: f64, d: &mut [f64]) {
-        let weighted = self.slots.iter().zip(&self.lambda).filter(|(_, lambda)| **lambda > 0.0);
-        let active: Vec<(&[f32], f64)> =
-            weighted.map(|(m, lambda)| (&m.slope[..], factor * m.scale * lambda)).collect();
+    pub fn direction(&mut self, factor: f64, d: &mut [f64]) {
+        let weighted =
+            self.slots.iter().zip(&self.lambda).enumerate().filter(|(_, (_, lambda))| **lambda > 0.0);
+        self.active.clear();
+        self.active.extend(weighted.map(|(k, (m, lambda))| (k, factor * m.scale * lambda)));
+        let (slots, active) = (&self.slots, &self.active);
         let sum = |(block, d): (usize, &mut [f64])| {
             let (from, to) = (block * BLOCK, block * BLOCK + d.len());
             d.fill(0.0);
-            let part = |k: usize| (&active[k].0[from..to], active[k].1);
+            let part = |k: usize| (&slots[active[k].0].slope[from..to], active[k].1);
             let whole = active.len() - active.len() % TOGETHER;
             for k in (0..whole).step_by(TOGETHER) {
                 let [(a, ca), (b, cb), (c, cc), (e, ce)] = [part(k), part(k + 1), part(k + 2), part(k + 3)];

@@ -219,7 +219,9 @@ impl Algorithm for Bundle {
         shifted(at.theta(), h, &run.field.direction, &mut theta);
         // ρ of the trial over the radius at which it is evaluated.
         let grown = if run.held.is_finite() { norm(&theta) / run.held } else { 1.0 };
-        crate::numeric::scale(1.0 / grown, &mut theta);
+        if grown != 1.0 {
+            crate::numeric::scale(1.0 / grown, &mut theta);
+        }
         let trial = match at.trial(problem, &theta, &RowSet::Full) {
             Ok(trial) => trial,
             Err(Breakdown::Diverged { .. }) => {
@@ -252,6 +254,7 @@ impl Algorithm for Bundle {
             let ln_dt = h.ln() + shorter + ln_mean_exp(-before, -after);
             run.advance(h, grown, moved, &trial);
             run.spare = at.move_to(theta, Some((&RowSet::Full, trial)));
+            problem.recycle(eval);
             at.clocks.advance(h * shorter.exp(), ln_dt);
             at.clocks.epoch += 1;
             if window && self.kappa.is_none() {
@@ -261,6 +264,7 @@ impl Algorithm for Bundle {
             run.h = SHRINK * h;
             run.null += 1;
             run.learn(moved, &trial, eval.ln_loss_sum);
+            problem.recycle(trial);
             run.spare = theta;
         }
         Ok(())

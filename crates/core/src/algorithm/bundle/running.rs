@@ -20,7 +20,8 @@ impl Point {
     pub fn go_to(&mut self, theta: &[f64]) {
         self.rho = norm(theta);
         self.unit.clear();
-        self.unit.extend(theta.iter().map(|t| t / self.rho));
+        let per_rho = 1.0 / self.rho;
+        self.unit.extend(theta.iter().map(|t| t * per_rho));
     }
 }
 
