@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{BLOCK, Cut, TILE, WIDEST};
+use super::{Cut, TILE, VECTORS, WIDEST, WORD};
 
 /// The outputs from every group's sums.
 pub(super) struct Sum<'a> {
@@ -39,8 +39,8 @@ fn rows_of_mut<T, const V: usize>(vectors: &mut [T]) -> &mut [[T; V]] {
     vectors.as_chunks_mut().0
 }
 
-/// Calls a method for tiles of exactly as many rows as there are.
-macro_rules! by_rows {
+/// Calls a method for tiles of exactly as many rows, or columns, as there are.
+macro_rules! exactly {
     ($rows:expr, $call:ident($($argument:expr),* $(,)?)) => {
         match $rows {
             1 => $call::<S, V, 1>($($argument),*),
@@ -61,6 +61,17 @@ fn tile_rows<S: Simd>() -> usize {
     if S::F64_LANES == WIDEST { TILE } else { TILE / 2 }
 }
 
+/// Every bit of a word.
+static BITS: [u64; WORD] = {
+    let mut bits = [0; WORD];
+    let mut r = 0;
+    while r < WORD {
+        bits[r] = 1 << r;
+        r += 1;
+    }
+    bits
+};
+
 /// The way there for a group of panels.
 pub(super) struct Forward<'a> {
     pub cut: Cut,
@@ -69,7 +80,7 @@ pub(super) struct Forward<'a> {
     pub bias: &'a [f64],
     pub v: &'a [f64],
     pub packed: &'a mut [f64],
-    pub h: &'a mut [f64],
+    pub words: &'a mut [u64],
     pub sums: &'a mut [f64],
 }
 
@@ -78,42 +89,63 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Forward { cut, x, weight, bias, v, packed, h, sums } = self;
+        let Forward { cut, x, weight, bias, v, packed, words, sums } = self;
         let sums = S::as_mut_simd_f64s(sums).0;
         sums.fill(simd.splat_f64s(0.0));
         let parts = weight.chunks(cut.panel * cut.inputs).zip(v.chunks(cut.panel));
-        let parts = parts.zip(packed.chunks_mut(cut.packed())).zip(h.chunks_mut(cut.n * cut.panel));
-        for (p, (((weight, v), packed), h)) in parts.enumerate() {
+        let apart = if cut.has_few_columns() { cut.packed() } else { 0 };
+        for (p, ((weight, v), words)) in parts.zip(words.chunks_mut(cut.words())).enumerate() {
+            let packed = &mut packed[p * apart..][..cut.packed()];
             let vectors = v.len().div_ceil(S::F64_LANES);
             let bias = bias.get(p * cut.panel..).unwrap_or(&[]);
             let bias = &bias[..bias.len().min(v.len())];
-            pack(weight, bias, v, cut.inputs, vectors * S::F64_LANES, packed);
+            match S::F64_LANES {
+                WIDEST => pack::<WIDEST>(weight, bias, v, cut.inputs, vectors * S::F64_LANES, packed),
+                _ => pack::<{ WIDEST / 2 }>(weight, bias, v, cut.inputs, vectors * S::F64_LANES, packed),
+            }
             let packed = S::as_simd_f64s(packed).0;
-            let h = S::as_mut_simd_f64s(h).0;
+            let words = S::as_mut_simd_u64s(words).0;
             match vectors {
-                1 => forward_panel::<S, 1>(simd, x, cut.inputs, rows_of(packed), rows_of_mut(h), sums),
-                2 => forward_panel::<S, 2>(simd, x, cut.inputs, rows_of(packed), rows_of_mut(h), sums),
-                _ => forward_panel::<S, 3>(simd, x, cut.inputs, rows_of(packed), rows_of_mut(h), sums),
+                1 => forward_panel::<S, 1>(simd, x, cut.inputs, rows_of(packed), rows_of_mut(words), sums),
+                2 => forward_panel::<S, 2>(simd, x, cut.inputs, rows_of(packed), rows_of_mut(words), sums),
+                _ => forward_panel::<S, 3>(simd, x, cut.inputs, rows_of(packed), rows_of_mut(words), sums),
             }
         }
     }
 }
 
-/// A panel's rows of W as columns, then b and v, all filled up with zeros.
+/// A panel's rows of W as columns, B of them at a time, then b and v, all filled up with zeros.
 #[inline(always)]
-fn pack(weight: &[f64], bias: &[f64], v: &[f64], inputs: usize, row: usize, packed: &mut [f64]) {
-    let packed = &mut packed[..(inputs + 2) * row];
-    if v.len() < row || bias.is_empty() {
-        packed.fill(0.0);
-    }
-    let (turned, rest) = packed.split_at_mut(inputs * row);
-    for (j, weights) in weight.chunks_exact(inputs).enumerate() {
-        for (to, w) in turned.chunks_exact_mut(row).zip(weights) {
-            to[j] = *w;
+fn pack<const B: usize>(
+    weight: &[f64],
+    bias: &[f64],
+    v: &[f64],
+    inputs: usize,
+    row: usize,
+    packed: &mut [f64],
+) {
+    let (turned, rest) = packed[..(inputs + 2) * row].split_at_mut(inputs * row);
+    for (block, weights) in weight.chunks(B * inputs).enumerate() {
+        let from = block * B;
+        if weights.len() == B * inputs {
+            let rows: [&[f64]; B] = std::array::from_fn(|j| &weights[j * inputs..][..inputs]);
+            for k in 0..inputs {
+                let column: [f64; B] = std::array::from_fn(|j| rows[j][k]);
+                turned[k * row + from..][..B].copy_from_slice(&column);
+            }
+            continue;
+        }
+        for k in 0..inputs {
+            let to = &mut turned[k * row + from..(k + 1) * row];
+            to.fill(0.0);
+            to.iter_mut().zip(weights.chunks_exact(inputs)).for_each(|(to, w)| *to = w[k]);
         }
     }
-    rest[..bias.len()].copy_from_slice(bias);
-    rest[row..][..v.len()].copy_from_slice(v);
+    let (to_bias, to_v) = rest.split_at_mut(row);
+    for (to, from) in [(to_bias, bias), (to_v, v)] {
+        to[..from.len()].copy_from_slice(from);
+        to[from.len()..].fill(0.0);
+    }
 }
 
 #[inline(always)]
@@ -122,14 +154,18 @@ fn forward_panel<S: Simd, const V: usize>(
     x: &[f64],
     inputs: usize,
     packed: &[[S::f64s; V]],
-    h: &mut [[S::f64s; V]],
+    words: &mut [[S::u64s; V]],
     sums: &mut [S::f64s],
 ) {
     let (weight, rest) = packed.split_at(inputs);
     let ends = [rest[0], rest[1]];
     let tile = tile_rows::<S>();
-    for ((x, h), sums) in x.chunks(tile * inputs).zip(h.chunks_mut(tile)).zip(sums.chunks_mut(tile)) {
-        by_rows!(sums.len(), forward_tile(simd, x, weight, ends, h, sums));
+    for ((x, word), sums) in x.chunks(WORD * inputs).zip(words).zip(sums.chunks_mut(WORD)) {
+        let mut off = [simd.splat_u64s(0); V];
+        for ((x, bits), sums) in x.chunks(tile * inputs).zip(BITS.chunks(tile)).zip(sums.chunks_mut(tile)) {
+            off = exactly!(sums.len(), forward_tile(simd, x, weight, ends, bits, off, sums));
+        }
+        *word = off.map(|off| simd.not_u64s(off));
     }
 }
 
@@ -139,9 +175,10 @@ fn forward_tile<S: Simd, const V: usize, const R: usize>(
     x: &[f64],
     weight: &[[S::f64s; V]],
     [bias, v]: [[S::f64s; V]; 2],
-    h: &mut [[S::f64s; V]],
+    bits: &[u64],
+    mut off: [S::u64s; V],
     sums: &mut [S::f64s],
-) {
+) -> [S::u64s; V] {
     let inputs = weight.len();
     let rows: [&[f64]; R] = std::array::from_fn(|r| &x[r * inputs..][..inputs]);
     let mut tile = [bias; R];
@@ -154,57 +191,50 @@ fn forward_tile<S: Simd, const V: usize, const R: usize>(
         }
     }
     let zero = simd.splat_f64s(0.0);
-    for ((z, h), sum) in tile.into_iter().zip(h).zip(sums) {
+    for ((z, bit), sum) in tile.into_iter().zip(bits).zip(sums) {
+        let bit = simd.splat_u64s(*bit);
         for c in 0..V {
             // A NaN is not at most 0, and passes.
-            let off = simd.less_than_or_equal_f64s(z[c], zero);
-            h[c] = simd.select_f64s(off, zero, z[c]);
-            *sum = simd.mul_add_e_f64s(h[c], v[c], *sum);
+            let is_off = simd.less_than_or_equal_f64s(z[c], zero);
+            off[c] = simd.select_u64s(is_off, simd.or_u64s(off[c], bit), off[c]);
+            *sum = simd.mul_add_e_f64s(simd.select_f64s(is_off, zero, z[c]), v[c], *sum);
         }
     }
+    off
 }
 
-/// The way back for a group of panels.
-pub(super) struct Backward<'a> {
+/// The way back for a group of panels where there are few columns: a neuron's sum over the rows where it is on, column by
+/// column, for a vector of neurons at a time.
+pub(super) struct Masked<'a> {
     pub cut: Cut,
-    pub x: &'a [f64],
-    pub dy: &'a [f64],
-    pub h: &'a [f64],
+    pub terms: &'a [f64],
+    pub words: &'a [u64],
     pub packed: &'a [f64],
     pub dweight: &'a mut [f64],
     pub dv: &'a mut [f64],
     pub dbias: &'a mut [f64],
-    pub room: &'a mut [f64],
 }
 
-impl WithSimd for Backward<'_> {
+impl WithSimd for Masked<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Backward { cut, x, dy, h, packed, dweight, dv, dbias, room } = self;
-        let parts = h.chunks(cut.n * cut.panel).zip(packed.chunks(cut.packed()));
+        let Masked { cut, terms, words, packed, dweight, dv, dbias } = self;
+        let parts = words.chunks(cut.words()).zip(packed.chunks(cut.packed()));
         let parts = parts.zip(dweight.chunks_mut(cut.panel * cut.inputs)).zip(dv.chunks_mut(cut.panel));
-        for (p, (((h, packed), dweight), dv)) in parts.enumerate() {
+        for (p, (((words, packed), dweight), dv)) in parts.enumerate() {
             let at = (p * cut.panel).min(dbias.len());
             let to = (at + dv.len()).min(dbias.len());
             let into = Gradient { inputs: cut.inputs, dweight, dv, dbias: &mut dbias[at..to] };
-            let v = (cut.inputs + 1) * dv_row::<S>(into.dv.len());
-            let (h, v) = (S::as_simd_f64s(h).0, S::as_simd_f64s(&packed[v..]).0);
-            let room = S::as_mut_simd_f64s(room).0;
+            let (words, packed) = (S::as_simd_u64s(words).0, S::as_simd_f64s(packed).0);
             match into.dv.len().div_ceil(S::F64_LANES) {
-                1 => backward_panel::<S, 1>(simd, x, dy, rows_of(h), rows_of(v)[0], room, into),
-                2 => backward_panel::<S, 2>(simd, x, dy, rows_of(h), rows_of(v)[0], room, into),
-                _ => backward_panel::<S, 3>(simd, x, dy, rows_of(h), rows_of(v)[0], room, into),
+                1 => masked_panel::<S, 1>(simd, cut, terms, rows_of(words), rows_of(packed), into),
+                2 => masked_panel::<S, 2>(simd, cut, terms, rows_of(words), rows_of(packed), into),
+                _ => masked_panel::<S, 3>(simd, cut, terms, rows_of(words), rows_of(packed), into),
             }
         }
     }
-}
-
-/// Numbers of a panel's row with this many neurons.
-#[inline(always)]
-fn dv_row<S: Simd>(neurons: usize) -> usize {
-    neurons.next_multiple_of(S::F64_LANES)
 }
 
 /// Where a panel's gradients are added.
@@ -216,50 +246,80 @@ struct Gradient<'a> {
 }
 
 #[inline(always)]
-fn backward_panel<S: Simd, const V: usize>(
+fn masked_panel<S: Simd, const V: usize>(
     simd: S,
-    x: &[f64],
-    dy: &[f64],
-    h: &[[S::f64s; V]],
-    v: [S::f64s; V],
-    room: &mut [S::f64s],
+    cut: Cut,
+    terms: &[f64],
+    words: &[[S::u64s; V]],
+    packed: &[[S::f64s; V]],
     into: Gradient<'_>,
 ) {
-    // A narrow panel leaves room at its end.
-    let h = &h[..dy.len()];
-    let (inputs, zero) = (into.inputs, simd.splat_f64s(0.0));
-    let (turned, dz) = rows_of_mut::<_, V>(room).split_at_mut(inputs);
-    turned.fill([zero; V]);
-    let (mut dv, mut dbias) = ([zero; V], [zero; V]);
-    let has_bias = !into.dbias.is_empty();
-    let blocks = x.chunks(BLOCK * inputs).zip(h.chunks(BLOCK)).zip(dy.chunks(BLOCK));
-    for ((x, h), dy) in blocks {
-        let dz = &mut dz[..h.len()];
-        for ((dz, h), dy) in dz.iter_mut().zip(h).zip(dy) {
-            let dy = simd.splat_f64s(*dy);
-            for c in 0..V {
-                let off = simd.less_than_or_equal_f64s(h[c], zero);
-                dz[c] = simd.select_f64s(off, zero, simd.mul_f64s(dy, v[c]));
-                dv[c] = simd.mul_add_e_f64s(dy, h[c], dv[c]);
-            }
-        }
-        if has_bias {
-            for dz in dz.iter() {
+    exactly!(cut.columns, masked_columns(simd, terms, words, packed, into));
+}
+
+#[inline(always)]
+fn masked_columns<S: Simd, const V: usize, const C: usize>(
+    simd: S,
+    terms: &[f64],
+    words: &[[S::u64s; V]],
+    packed: &[[S::f64s; V]],
+    into: Gradient<'_>,
+) {
+    let (zero, none) = (simd.splat_f64s(0.0), simd.splat_u64s(0));
+    // Opaque, or the compiler makes the products additions again.
+    let one = simd.splat_f64s(std::hint::black_box(1.0));
+    let mut sums = [[zero; V]; C];
+    for (terms, on) in rows_of::<_, C>(terms).chunks(WORD).zip(words) {
+        let off = on.map(|on| simd.not_u64s(on));
+        for (terms, bit) in terms.iter().zip(&BITS) {
+            let bit = simd.splat_u64s(*bit);
+            let is_on: [_; V] = std::array::from_fn(|c| simd.equal_u64s(simd.and_u64s(off[c], bit), none));
+            for k in 0..C {
+                let term = simd.splat_f64s(terms[k]);
                 for c in 0..V {
-                    dbias[c] = simd.add_f64s(dbias[c], dz[c]);
+                    // Every other sum as a product with 1, which is the same number from another unit.
+                    let sum = match k % 2 {
+                        0 => simd.add_f64s(sums[k][c], term),
+                        _ => simd.mul_add_e_f64s(one, term, sums[k][c]),
+                    };
+                    sums[k][c] = simd.select_f64s(is_on[c], sum, sums[k][c]);
                 }
             }
         }
-        let tile = tile_rows::<S>();
-        for (k, turned) in turned.chunks_mut(tile).enumerate() {
-            by_rows!(turned.len(), backward_tile(simd, &x[k * tile..], inputs, dz, turned));
+    }
+    let v = packed[into.inputs + 1];
+    let mut dv = [zero; V];
+    for (sums, w) in sums.iter().zip(packed) {
+        for c in 0..V {
+            dv[c] = simd.mul_add_e_f64s(sums[c], w[c], dv[c]);
         }
     }
     add::<S, V>(&dv, into.dv);
-    add::<S, V>(&dbias, into.dbias);
-    for (j, row) in into.dweight.chunks_exact_mut(inputs).enumerate() {
-        for (to, from) in row.iter_mut().zip(turned.iter()) {
-            *to += numbers::<S, V>(from)[j];
+    let mut slopes = [[0.0; VECTORS * WIDEST]; C];
+    for (slopes, sums) in slopes.iter_mut().zip(&sums) {
+        let mut own = *sums;
+        for c in 0..V {
+            own[c] = simd.mul_f64s(own[c], v[c]);
+        }
+        let own = numbers::<S, V>(&own);
+        slopes[..own.len()].copy_from_slice(own);
+    }
+    if C == into.inputs {
+        turn(into.dweight.as_chunks_mut().0, &slopes);
+        return;
+    }
+    for (j, row) in into.dweight.chunks_exact_mut(into.inputs).enumerate() {
+        row.iter_mut().zip(&slopes).for_each(|(to, slopes)| *to += slopes[j]);
+    }
+    into.dbias.iter_mut().zip(slopes[C - 1]).for_each(|(to, slope)| *to += slope);
+}
+
+/// Adds columns to rows. Apart from the kernel, whose vectors do not help here.
+#[inline(never)]
+fn turn<const C: usize>(rows: &mut [[f64; C]], columns: &[[f64; VECTORS * WIDEST]; C]) {
+    for (j, row) in rows.iter_mut().enumerate().take(VECTORS * WIDEST) {
+        for k in 0..C {
+            row[k] += columns[k][j];
         }
     }
 }
@@ -273,26 +333,4 @@ fn numbers<S: Simd, const V: usize>(row: &[S::f64s; V]) -> &[f64] {
 #[inline(always)]
 fn add<S: Simd, const V: usize>(row: &[S::f64s; V], to: &mut [f64]) {
     to.iter_mut().zip(numbers::<S, V>(row)).for_each(|(to, x)| *to += x);
-}
-
-/// turned += Xᵀ dz for R of the inputs; `x` begins at the first of them.
-#[inline(always)]
-fn backward_tile<S: Simd, const V: usize, const R: usize>(
-    simd: S,
-    x: &[f64],
-    inputs: usize,
-    dz: &[[S::f64s; V]],
-    turned: &mut [[S::f64s; V]],
-) {
-    let mut tile: [[S::f64s; V]; R] = std::array::from_fn(|r| turned[r]);
-    for (x, dz) in x.chunks(inputs).zip(dz) {
-        let Some(x) = x.first_chunk::<R>() else { break };
-        for r in 0..R {
-            let x = simd.splat_f64s(x[r]);
-            for c in 0..V {
-                tile[r][c] = simd.mul_add_e_f64s(x, dz[c], tile[r][c]);
-            }
-        }
-    }
-    turned.iter_mut().zip(tile).for_each(|(turned, tile)| *turned = tile);
 }

@@ -1,11 +1,14 @@
 //! A dense layer, ReLU and a dense layer with one output as one stage: y = vᵀ max(W x (+ b), 0) (+ c).
 //!
 //! For ReLU'(0) = 0. The hidden layer is cut into panels of neurons. On the way there a panel's tile is thresholded and
-//! multiplied by v while it is still in registers; on the way back its cotangents are made where the product with the inputs
-//! needs them. Nothing of the size n × width is read or written more often than that, and threads share panels, which have no
-//! sum in common but the output. How panels are grouped depends on the shapes alone.
+//! multiplied by v while it is still in registers, and of the n × width activations only the signs are kept, a bit each. They
+//! are enough for the way back: the cotangent of neuron j at row i is dy_i v_j or 0, so with m_j = Σ_i on_ij dy_i x_i the
+//! gradients are dW_j = v_j m_j and dv_j = ⟨W_j, m_j⟩. Few columns are added up under masks, many are [looked up](tables).
+//! Threads share panels or columns, which have no sum in common but the output. How they are grouped depends on the shapes
+//! alone.
 
 mod kernels;
+mod tables;
 
 use faer::Accum;
 use pulp::{Arch, Simd, WithSimd};
@@ -14,22 +17,27 @@ use rayon::prelude::*;
 use super::dense::DenseLayer;
 use super::dense_relu::DenseRelu;
 use super::product::product;
-use super::{Grads, Kept, Pass, Stage, gate};
+use super::{Grads, Kept, Pass, Stage};
 
-use kernels::{Backward, Forward, Sum};
+use kernels::{Forward, Masked, Sum};
+use tables::{Gather, Slab};
 
 /// Vectors of neurons in a panel: with eight rows a tile of 24 accumulators.
 const VECTORS: usize = 3;
 /// Most rows of a tile.
 const TILE: usize = 8;
-/// Rows whose cotangents are made before they are used.
-const BLOCK: usize = 128;
+/// Rows of a word of signs.
+const WORD: usize = u64::BITS as usize;
 /// Fewer rows are not worth turning the weights.
 const FEW: usize = 4;
 /// Most inputs: with more of them the inputs of a chunk leave the second-level cache, and a product in blocks is faster.
 const DEEP: usize = 256;
+/// Most columns that are summed one by one on the way back: tables of more pay.
+const FEW_COLUMNS: usize = 8;
 /// Multiplications and additions from which on groups of panels are given to threads.
 const GRAIN: usize = 2_000_000;
+/// Vectors of columns that are summed before the sums are added to the gradient: 64 columns of a few megabytes at most.
+const SLABS: usize = 8;
 /// Most groups of panels.
 const GROUPS: usize = 8;
 /// Numbers of the widest vector, and bytes to which buffers are aligned.
@@ -48,6 +56,9 @@ pub(super) struct HiddenRelu {
 struct Cut {
     n: usize,
     inputs: usize,
+    /// The inputs, and one more for a bias.
+    columns: usize,
+    width: usize,
     /// Numbers of a vector and of a panel's row.
     lanes: usize,
     panel: usize,
@@ -64,6 +75,25 @@ impl Cut {
     /// Numbers of a packed panel: the rows of Wᵀ, b and v.
     fn packed(&self) -> usize {
         (self.inputs + 2) * self.panel
+    }
+
+    /// Numbers of a group's packed panels. The way back needs them where columns are few, else one place is used again and again.
+    fn packed_of_group(&self) -> usize {
+        if self.has_few_columns() { self.group * self.packed() } else { self.packed() }
+    }
+
+    fn has_few_columns(&self) -> bool {
+        self.columns <= FEW_COLUMNS
+    }
+
+    /// Words of a panel: for every 64 rows one a neuron, whose bits tell where z > 0.
+    fn words(&self) -> usize {
+        self.n.div_ceil(WORD) * self.panel
+    }
+
+    /// Vectors of columns.
+    fn slabs(&self) -> usize {
+        self.columns.div_ceil(self.lanes)
     }
 
     fn is_shared(&self) -> bool {
@@ -86,11 +116,12 @@ impl HiddenRelu {
 
     fn cut(&self, n: usize) -> Cut {
         let (inputs, width) = (self.inner().inputs(), self.inner().outputs());
+        let columns = self.inner().len() / width;
         let lanes = Arch::new().dispatch(Lanes);
         let panel = VECTORS * lanes;
         let panels = width.div_ceil(panel);
         let groups = if 2 * n * inputs * width < GRAIN { 1 } else { GROUPS.min(panels) };
-        Cut { n, inputs, lanes, panel, panels, group: panels.div_ceil(groups) }
+        Cut { n, inputs, columns, width, lanes, panel, panels, group: panels.div_ceil(groups) }
     }
 
     fn split<'a>(&self, params: &'a [f64]) -> (&'a [f64], &'a [f64]) {
@@ -128,12 +159,72 @@ impl HiddenRelu {
         kept.inner[1].output = dh;
     }
 
+    /// The gradient of the parameters with few columns.
+    fn masked(&self, pass: Pass<'_>, cut: Cut, dy: &[f64], into: Into<'_>, kept: &mut Kept) {
+        let Kept { numbers, scratch, back: [_, terms], .. } = kept;
+        let (words, packed) = (words(numbers, &cut), aligned(scratch, cut.groups() * cut.packed_of_group()));
+        terms.resize(pass.n * cut.columns, 0.0);
+        for ((to, x), dy) in terms.chunks_exact_mut(cut.columns).zip(pass.x.chunks_exact(cut.inputs)).zip(dy)
+        {
+            let (to, last) = to.split_at_mut(cut.inputs);
+            to.iter_mut().zip(x).for_each(|(to, x)| *to = dy * x);
+            last.fill(*dy);
+        }
+        let (rows, terms) = (cut.group * cut.panel, &terms[..]);
+        let Into { dweight, dbias, dv } = into;
+        // A group without biases gets none of them.
+        let mut none = [[0.0; 0]; GROUPS];
+        let each = |((((words, packed), dweight), dv), dbias): Behind<'_>| {
+            Arch::new().dispatch(Masked { cut, terms, words, packed, dweight, dv, dbias });
+        };
+        let (of_words, of_packed) = (cut.group * cut.words(), cut.packed_of_group());
+        if cut.is_shared() {
+            let parts = words.par_chunks(of_words).zip(packed.par_chunks(of_packed));
+            let parts = parts.zip(dweight.par_chunks_mut(rows * cut.inputs)).zip(dv.par_chunks_mut(rows));
+            match dbias.is_empty() {
+                true => parts.zip(none.par_iter_mut().map(|none| &mut none[..])).for_each(each),
+                false => parts.zip(dbias.par_chunks_mut(rows)).for_each(each),
+            }
+        } else {
+            let parts = words.chunks(of_words).zip(packed.chunks(of_packed));
+            let parts = parts.zip(dweight.chunks_mut(rows * cut.inputs)).zip(dv.chunks_mut(rows));
+            match dbias.is_empty() {
+                true => parts.zip(none.iter_mut().map(|none| &mut none[..])).for_each(each),
+                false => parts.zip(dbias.chunks_mut(rows)).for_each(each),
+            }
+        }
+    }
+
+    /// The gradient of the parameters with many.
+    fn looked_up(&self, pass: Pass<'_>, cut: Cut, dy: &[f64], into: Into<'_>, kept: &mut Kept) {
+        let Kept { numbers, back: [_, room], .. } = kept;
+        let words = words(numbers, &cut);
+        let of_slab = tables::room_of(&cut);
+        let room = aligned(room, cut.slabs().min(SLABS) * of_slab);
+        let (hidden, outer) = self.split(pass.params);
+        let ((weight, bias), (v, _)) = (self.inner().split(hidden), self.outer.split(outer));
+        let Into { dweight, dbias, dv } = into;
+        let x = pass.x;
+        for first in (0..cut.slabs()).step_by(SLABS) {
+            let count = SLABS.min(cut.slabs() - first);
+            let room = &mut room[..count * of_slab];
+            let each = |(k, room): (usize, &mut [f64])| {
+                Arch::new().dispatch(Slab { cut, x, dy, words, slab: first + k, room });
+            };
+            match cut.is_shared() {
+                true => room.par_chunks_mut(of_slab).enumerate().for_each(each),
+                false => room.chunks_mut(of_slab).enumerate().for_each(each),
+            }
+            Arch::new().dispatch(Gather { cut, first, room, weight, bias, v, dweight, dv, dbias });
+        }
+    }
+
     /// The cotangents of the inputs, which only attacks and deeper networks ask for.
     fn inputs_back(
         &self,
         pass: Pass<'_>,
         cut: Cut,
-        h: &[f64],
+        words: &[u64],
         dy: &[f64],
         dx: &mut [f64],
         dz: &mut Vec<f64>,
@@ -142,11 +233,15 @@ impl HiddenRelu {
         let (v, _) = self.outer.split(self.split(pass.params).1);
         let width = v.len();
         dz.resize(pass.n * width, 0.0);
-        for (p, (v, h)) in v.chunks(cut.panel).zip(h.chunks(pass.n * cut.panel)).enumerate() {
+        for (p, (v, words)) in v.chunks(cut.panel).zip(words.chunks(cut.words())).enumerate() {
             let row = v.len().next_multiple_of(cut.lanes);
-            for (i, (h, dy)) in h.chunks_exact(row).zip(dy).enumerate() {
+            for (i, dy) in dy.iter().enumerate() {
                 let to = &mut dz[i * width + p * cut.panel..][..v.len()];
-                to.iter_mut().zip(h).zip(v).for_each(|((to, h), v)| *to = gate(*h, dy * v));
+                let on = &words[i / WORD * row..];
+                for ((to, on), v) in to.iter_mut().zip(on).zip(v) {
+                    let mask = ((on >> (i % WORD)) & 1).wrapping_neg();
+                    *to = f64::from_bits((dy * v).to_bits() & mask);
+                }
             }
         }
         let inputs = cut.inputs;
@@ -167,17 +262,17 @@ impl Stage for HiddenRelu {
         let (hidden, outer) = self.split(params);
         let ((weight, bias), (v, offset)) = (self.inner().split(hidden), self.outer.split(outer));
         let Kept { numbers, scratch, back: [sums, _], .. } = kept;
-        let h = aligned(numbers, cut.panels * n * cut.panel);
-        let packed = aligned(scratch, cut.panels * cut.packed());
+        let words = words(numbers, &cut);
+        let packed = aligned(scratch, cut.groups() * cut.packed_of_group());
         let sums = aligned(sums, cut.groups() * n * cut.lanes);
         let rows = cut.group * cut.panel;
-        let each = |(k, ((((h, packed), sums), weight), v)): (usize, Ahead<'_>)| {
+        let each = |(k, ((((words, packed), sums), weight), v)): (usize, Ahead<'_>)| {
             let bias = bias.get(k * rows..).unwrap_or(&[]);
-            Arch::new().dispatch(Forward { cut, x, weight, bias, v, packed, h, sums });
+            Arch::new().dispatch(Forward { cut, x, weight, bias, v, packed, words, sums });
         };
-        let (of_h, of_packed) = (cut.group * n * cut.panel, cut.group * cut.packed());
+        let (of_words, of_packed) = (cut.group * cut.words(), cut.packed_of_group());
         if cut.is_shared() {
-            let parts = h.par_chunks_mut(of_h).zip(packed.par_chunks_mut(of_packed));
+            let parts = words.par_chunks_mut(of_words).zip(packed.par_chunks_mut(of_packed));
             let parts = parts.zip(sums.par_chunks_mut(n * cut.lanes));
             parts
                 .zip(weight.par_chunks(rows * cut.inputs))
@@ -185,7 +280,7 @@ impl Stage for HiddenRelu {
                 .enumerate()
                 .for_each(each);
         } else {
-            let parts = h.chunks_mut(of_h).zip(packed.chunks_mut(of_packed));
+            let parts = words.chunks_mut(of_words).zip(packed.chunks_mut(of_packed));
             let parts = parts.zip(sums.chunks_mut(n * cut.lanes));
             parts.zip(weight.chunks(rows * cut.inputs)).zip(v.chunks(rows)).enumerate().for_each(each);
         }
@@ -197,8 +292,6 @@ impl Stage for HiddenRelu {
             return self.few_rows_back(pass, dy, grads, kept);
         }
         let cut = self.cut(pass.n);
-        let Kept { numbers, scratch, back: [_, room], .. } = kept;
-        let h = aligned(numbers, cut.panels * pass.n * cut.panel);
         if let Some(dparams) = grads.params {
             let (dhidden, douter) = dparams.split_at_mut(self.inner().len());
             let (dweight, dbias) = self.inner().split_mut(dhidden);
@@ -206,41 +299,21 @@ impl Stage for HiddenRelu {
             if let [doffset] = doffset {
                 *doffset += dy.iter().sum::<f64>();
             }
-            let packed = aligned(scratch, cut.panels * cut.packed());
-            let own_room = (BLOCK + cut.inputs) * cut.panel;
-            let room = aligned(room, cut.groups() * own_room);
-            let (rows, x) = (cut.group * cut.panel, pass.x);
-            // A group without biases gets none of them.
-            let mut none = [[0.0; 0]; GROUPS];
-            let each = |(((((h, packed), dweight), dv), room), dbias): Behind<'_>| {
-                Arch::new().dispatch(Backward { cut, x, dy, h, packed, dweight, dv, dbias, room });
-            };
-            let (of_h, of_packed) = (cut.group * pass.n * cut.panel, cut.group * cut.packed());
-            if cut.is_shared() {
-                let parts = h.par_chunks(of_h).zip(packed.par_chunks(of_packed));
-                let parts = parts.zip(dweight.par_chunks_mut(rows * cut.inputs));
-                let parts = parts.zip(dv.par_chunks_mut(rows)).zip(room.par_chunks_mut(own_room));
-                match dbias.is_empty() {
-                    true => parts.zip(none.par_iter_mut().map(|none| &mut none[..])).for_each(each),
-                    false => parts.zip(dbias.par_chunks_mut(rows)).for_each(each),
-                }
-            } else {
-                let parts = h.chunks(of_h).zip(packed.chunks(of_packed));
-                let parts = parts.zip(dweight.chunks_mut(rows * cut.inputs));
-                let parts = parts.zip(dv.chunks_mut(rows)).zip(room.chunks_mut(own_room));
-                match dbias.is_empty() {
-                    true => parts.zip(none.iter_mut().map(|none| &mut none[..])).for_each(each),
-                    false => parts.zip(dbias.chunks_mut(rows)).for_each(each),
-                }
+            let into = Into { dweight, dbias, dv };
+            match cut.has_few_columns() {
+                true => self.masked(pass, cut, dy, into, kept),
+                false => self.looked_up(pass, cut, dy, into, kept),
             }
         }
         if let Some(dx) = grads.inputs {
-            self.inputs_back(pass, cut, h, dy, dx, room);
+            let Kept { numbers, back: [_, room], .. } = kept;
+            self.inputs_back(pass, cut, words(numbers, &cut), dy, dx, room);
         }
     }
 
+    /// Bits, and the output with its sums.
     fn kept_per_row(&self) -> usize {
-        self.inner().outputs() + 1
+        self.inner().outputs().div_ceil(WORD) + 1 + WIDEST
     }
 
     /// Where there are enough panels.
@@ -249,10 +322,22 @@ impl Stage for HiddenRelu {
     }
 }
 
-/// A group's share of h, packed weights, sums, W and v.
-type Ahead<'a> = ((((&'a mut [f64], &'a mut [f64]), &'a mut [f64]), &'a [f64]), &'a [f64]);
-/// A group's share of h, packed weights, dW, dv, scratch and db.
-type Behind<'a> = (((((&'a [f64], &'a [f64]), &'a mut [f64]), &'a mut [f64]), &'a mut [f64]), &'a mut [f64]);
+/// Where gradients are added.
+struct Into<'a> {
+    dweight: &'a mut [f64],
+    dbias: &'a mut [f64],
+    dv: &'a mut [f64],
+}
+
+/// A group's share of words, packed weights, sums, W and v.
+type Ahead<'a> = ((((&'a mut [u64], &'a mut [f64]), &'a mut [f64]), &'a [f64]), &'a [f64]);
+/// A group's share of words, packed weights, dW, dv and db.
+type Behind<'a> = ((((&'a [u64], &'a [f64]), &'a mut [f64]), &'a mut [f64]), &'a mut [f64]);
+
+/// The words of all panels, in a buffer of numbers.
+fn words<'a>(buffer: &'a mut Vec<f64>, cut: &Cut) -> &'a mut [u64] {
+    pulp::bytemuck::cast_slice_mut(aligned(buffer, cut.panels * cut.words()))
+}
 
 /// The first `numbers` of a buffer from a cache line on, so that no vector crosses one.
 fn aligned(buffer: &mut Vec<f64>, numbers: usize) -> &mut [f64] {
@@ -319,8 +404,21 @@ mod tests {
 
     #[test]
     fn it_is_the_two_layers_one_after_the_other() {
-        let shapes =
-            [(1, 3, 5), (4, 1, 1), (7, 5, 40), (40, 5, 50), (129, 20, 26), (300, 64, 256), (513, 9, 49)];
+        let shapes = [
+            (1, 3, 5),
+            (4, 1, 1),
+            (7, 5, 40),
+            (40, 5, 50),
+            (20, 7, 24),
+            (70, 8, 25),
+            (129, 20, 26),
+            (300, 64, 256),
+            (513, 9, 49),
+            (96, 15, 7),
+            (64, 16, 30),
+            (65, 90, 60),
+            (200, 63, 90),
+        ];
         for (n, inputs, width) in shapes {
             for bias in [false, true] {
                 let (hidden, outer) = (DenseLayer::new(inputs, width, bias), DenseLayer::new(width, 1, bias));
