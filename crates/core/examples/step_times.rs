@@ -92,6 +92,8 @@ impl Workload {
         let algorithm: AnyAlgorithm = toml::from_str(text).expect("an algorithm");
         let mut algorithm = algorithm.build();
         algorithm.begin(&problem, 0).expect("the algorithm fits the model");
+        // As in a run whose probes do not follow its steps.
+        algorithm.remember_steps(false);
         let mut at = Iterate::new(theta);
         move |k| {
             for _ in 0..k {

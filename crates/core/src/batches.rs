@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use rand::Rng;
 use rand::seq::{SliceRandom, index};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::rng::stream;
@@ -94,13 +96,30 @@ pub struct BatchStream {
     draws: u64,
     /// Steps into the current epoch.
     position: u64,
-    order: Option<(u64, Arc<Vec<usize>>)>,
+    /// The permutation of a shuffle, with its draw.
+    order: Option<(u64, Vec<usize>)>,
+    /// Memory of batches: those that nobody holds any more are written again.
+    rooms: Vec<Arc<Vec<usize>>>,
+    /// Room for a draw.
+    drawn: Vec<usize>,
 }
+
+/// Batches whose memory is kept: the one at hand, the one before it and one to come.
+const ROOMS: usize = 3;
 
 impl BatchStream {
     /// The stream over `n` examples.
     pub fn new(kind: Batches, seed: u64, n: usize) -> Self {
-        BatchStream { kind, seed, n, draws: 0, position: 0, order: None }
+        BatchStream {
+            kind,
+            seed,
+            n,
+            draws: 0,
+            position: 0,
+            order: None,
+            rooms: Vec::new(),
+            drawn: Vec::new(),
+        }
     }
 
     /// Steps in an epoch.
@@ -122,24 +141,38 @@ impl BatchStream {
         match self.kind {
             Batches::Full => RowSet::Full,
             Batches::Shuffle { size, .. } => {
-                if self.position == 0 && self.order.as_ref().is_none_or(|(of, _)| *of != self.draws) {
-                    self.order = Some((self.draws, Arc::new(self.permutation(self.draws))));
+                if self.order.as_ref().is_none_or(|(of, _)| *of != self.draws) {
+                    self.permute();
                 }
-                let order = match &self.order {
-                    Some((_, order)) => order.clone(),
-                    None => Arc::new(self.permutation(self.draws)),
-                };
                 let from = self.position as usize * size;
                 let id = self.draws * self.per_epoch() + self.position;
-                RowSet::Batch(id, Arc::new(order[from..from + size].to_vec()))
+                let order = self.order.take();
+                let own = order.as_ref().map_or(&[][..], |(_, order)| &order[from..from + size]);
+                let batch = self.batch(|batch| batch.extend_from_slice(own));
+                self.order = order;
+                RowSet::Batch(id, batch)
             }
             Batches::Fresh { size, .. } => {
-                let mut rng = stream(self.seed, "batch", self.draws);
-                let mut indices = index::sample(&mut rng, self.n, size).into_vec();
-                indices.sort_unstable();
-                RowSet::Batch(self.draws, Arc::new(indices))
+                let mut drawn = std::mem::take(&mut self.drawn);
+                subset(&mut stream(self.seed, "batch", self.draws), self.n, size, &mut drawn);
+                let batch = self.batch(|batch| batch.extend_from_slice(&drawn));
+                self.drawn = drawn;
+                RowSet::Batch(self.draws, batch)
             }
         }
+    }
+
+    /// A batch in memory that nobody holds, where there is some.
+    fn batch(&mut self, fill: impl FnOnce(&mut Vec<usize>)) -> Arc<Vec<usize>> {
+        let free = self.rooms.iter_mut().position(|room| Arc::get_mut(room).is_some());
+        let mut room = free.map_or_else(Arc::default, |k| self.rooms.swap_remove(k));
+        let batch = Arc::make_mut(&mut room);
+        batch.clear();
+        fill(batch);
+        if self.rooms.len() < ROOMS {
+            self.rooms.push(room.clone());
+        }
+        room
     }
 
     /// Goes on to the next step; true when that ends an epoch.
@@ -163,10 +196,12 @@ impl BatchStream {
         }
     }
 
-    fn permutation(&self, draw: u64) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.n).collect();
-        order.shuffle(&mut stream(self.seed, "batch", draw));
-        order
+    fn permute(&mut self) {
+        let mut order = self.order.take().map_or_else(Vec::new, |(_, order)| order);
+        order.clear();
+        order.extend(0..self.n);
+        order.shuffle(&mut stream(self.seed, "batch", self.draws));
+        self.order = Some((self.draws, order));
     }
 
     /// Saves the position.
@@ -182,7 +217,86 @@ impl BatchStream {
     /// When the checkpoint does not fit.
     pub fn load(&mut self, state: &State) -> Result<(), Invalid> {
         [self.draws, self.position] = state.counters("position")?;
-        self.order = Some((self.draws, Arc::new(self.permutation(self.draws))));
+        self.order = None;
         Ok(())
+    }
+}
+
+/// A uniform subset of 0 to n − 1 in ascending order: the draws of [`index::sample`], in memory that is used again. Only a
+/// small part of half a million examples or more is drawn in fresh memory.
+fn subset(rng: &mut ChaCha8Rng, n: usize, size: usize, drawn: &mut Vec<usize>) {
+    drawn.clear();
+    // The bounds from which on it shuffles the beginning of a list rather than drawing number by number (Floyd).
+    let of_size = size as f32;
+    let dense = match size {
+        0..=11 => false,
+        12..=162 => (n as f32) < (10.0 + 1.6 * of_size) * of_size,
+        _ => (n as f32) < 270.0 * of_size,
+    };
+    match u32::try_from(n) {
+        Ok(n) if n < 500_000 && dense => {
+            drawn.extend(0..n as usize);
+            for i in 0..size {
+                let j = rng.random_range(i as u32..n);
+                drawn.swap(i, j as usize);
+            }
+            drawn.truncate(size);
+        }
+        Ok(n) if n < 500_000 && size < 163 => {
+            for j in n - size as u32..n {
+                let t = rng.random_range(..=j) as usize;
+                if let Some(place) = drawn.iter().position(|x| *x == t) {
+                    drawn[place] = j as usize;
+                }
+                drawn.push(t);
+            }
+        }
+        _ => drawn.extend(index::sample(rng, n, size)),
+    }
+    drawn.sort_unstable();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subset_is_the_one_that_rand_draws() {
+        let sizes = [1, 2, 11, 12, 13, 40, 100, 162, 163, 164, 400];
+        for n in [1, 12, 50, 163, 1000, 5000, 20_000, 45_000, 60_000, 499_999, 500_000] {
+            for size in sizes.into_iter().filter(|s| *s <= n) {
+                let (mut ours, mut theirs) = (stream(1, "batch", n as u64), stream(1, "batch", n as u64));
+                let mut drawn = vec![7; 3];
+                subset(&mut ours, n, size, &mut drawn);
+                let mut known = index::sample(&mut theirs, n, size).into_vec();
+                known.sort_unstable();
+                assert_eq!(drawn, known, "{size} of {n}");
+                // And the generator stands at the same place.
+                assert_eq!(ours.random::<u64>(), theirs.random::<u64>());
+            }
+        }
+    }
+
+    #[test]
+    fn batches_that_are_held_are_not_written_over() {
+        for kind in [Batches::Shuffle { size: 7, seed: None }, Batches::Fresh { size: 7, seed: None }] {
+            let draw = |keep: bool| {
+                let mut stream = BatchStream::new(kind.clone(), 4, 50);
+                let mut held = Vec::new();
+                let mut seen = Vec::new();
+                for _ in 0..40 {
+                    let rows = stream.current();
+                    let RowSet::Batch(id, batch) = &rows else { panic!("a batch is a batch") };
+                    seen.push((*id, batch.to_vec()));
+                    held.extend(keep.then(|| rows.clone()));
+                    stream.advance();
+                }
+                for (rows, (id, batch)) in held.iter().zip(&seen) {
+                    assert_eq!(*rows, RowSet::Batch(*id, Arc::new(batch.clone())));
+                }
+                seen
+            };
+            assert_eq!(draw(true), draw(false));
+        }
     }
 }

@@ -85,6 +85,11 @@ impl Iterate {
             }
         }
         self.count(problem, rows);
+        if let RowSet::Batch(..) = rows
+            && let Some((_, former)) = self.batch.take()
+        {
+            problem.recycle(former);
+        }
         let eval = problem.eval_shared(&self.theta, rows)?;
         self.remember(rows, eval.clone());
         Ok(eval)
@@ -125,13 +130,27 @@ impl Iterate {
 
     /// Moves to `theta`, where `known` has already been evaluated, if anything has, and hands back where it was.
     pub fn move_to(&mut self, theta: Vec<f64>, known: Option<(&RowSet, Arc<Eval>)>) -> Vec<f64> {
-        self.full = None;
-        self.full_loss = None;
-        self.batch = None;
+        self.forget();
         if let Some((rows, eval)) = known {
             self.remember(rows, eval);
         }
         std::mem::replace(&mut self.theta, theta)
+    }
+
+    /// Moves by c·(f·d) in place; whether that changed any number. Where it did not, what is known of θ stays.
+    pub fn shift(&mut self, c: f64, d: &[f64], f: f64) -> bool {
+        let changed = numeric::shift(&mut self.theta, c, d, f);
+        if changed {
+            self.forget();
+        }
+        changed
+    }
+
+    /// Drops what has been evaluated.
+    pub fn forget(&mut self) {
+        self.full = None;
+        self.full_loss = None;
+        self.batch = None;
     }
 
     fn remember(&mut self, rows: &RowSet, eval: Arc<Eval>) {

@@ -132,17 +132,27 @@ pub(crate) fn wide<T>(work: impl FnOnce() -> T) -> T {
     pulp::Arch::new().dispatch(work)
 }
 
-/// e^x in place, number by number, for x ≤ 709: within one unit in the last place, 0 below −746, NaN for NaN.
+/// The largest number, −∞ where there is none; a NaN is passed over.
+#[inline(always)]
+pub(crate) fn largest(x: &[f64]) -> f64 {
+    let larger = |a: f64, b: f64| if b > a { b } else { a };
+    let (chunks, rest) = x.as_chunks::<8>();
+    let mut lanes = [f64::NEG_INFINITY; 8];
+    for x in chunks {
+        for k in 0..8 {
+            lanes[k] = larger(lanes[k], x[k]);
+        }
+    }
+    lanes.iter().chain(rest).copied().fold(f64::NEG_INFINITY, larger)
+}
+
+/// e^x for x ≤ 709: within one unit in the last place, 0 below −746, NaN for NaN.
 ///
 /// x = k ln 2 + r with |r| ≤ ½ ln 2 (ln 2 in two parts, Cody and Waite), and e^r by its Taylor polynomial of degree 13, whose
 /// remainder is below 5e-18. 2^k is multiplied in as two factors, so that subnormal results are rounded once. No branch and no
-/// call, so that it vectorises; [`f64::exp`] takes a slow path wherever the result underflows.
-pub(crate) fn exp_in_place(x: &mut [f64]) {
-    wide(|| x.iter_mut().for_each(|x| *x = exp_of(*x)));
-}
-
+/// call, so that it vectorises within [`wide`]; [`f64::exp`] takes a slow path wherever the result underflows.
 #[inline(always)]
-fn exp_of(x: f64) -> f64 {
+pub(crate) fn exp_of(x: f64) -> f64 {
     // The sum with 1.5·2^52 has no room for a fraction, and its last bits are the integer.
     const ROUND: f64 = 6_755_399_441_055_744.0;
     const LN2_HI: f64 = 6.931_471_803_691_238_164_9e-1;
@@ -226,6 +236,28 @@ pub fn shifted(x: &[f64], c: f64, d: &[f64], to: &mut [f64]) {
     in_parts(to, [x, d], |to, [x, d]| {
         wide(|| to.iter_mut().zip(x).zip(d).for_each(|((to, x), d)| *to = x + c * d));
     });
+}
+
+/// x += c·(f·d), each product rounded: what [`shifted`] makes of f·d, in place. Returns whether any number has changed.
+pub fn shift(x: &mut [f64], c: f64, d: &[f64], f: f64) -> bool {
+    assert_eq!(x.len(), d.len(), "a shift of vectors of different lengths");
+    let part = |(x, d): (&mut [f64], &[f64])| {
+        wide(|| {
+            let mut changed = false;
+            for (x, d) in x.iter_mut().zip(d) {
+                let next = *x + c * (f * d);
+                changed |= next != *x;
+                *x = next;
+            }
+            changed
+        })
+    };
+    if x.len() <= PART || rayon::current_num_threads() == 1 {
+        return part((x, d));
+    }
+    // Every part has to be moved, whatever the others say.
+    let parts = x.par_chunks_mut(PART).zip(d.par_chunks(PART));
+    parts.map(part).reduce(|| false, |a, b| a | b)
 }
 
 /// y *= c.
@@ -321,14 +353,14 @@ mod tests {
     }
 
     #[test]
-    fn the_exponential_in_place_is_within_an_ulp_of_the_extended_one() {
+    fn the_exponential_is_within_an_ulp_of_the_extended_one() {
         use dashu_float::FBig;
         use dashu_float::round::mode::HalfEven;
         let mut x: Vec<f64> =
             (0..4000).map(|k| -0.19 * f64::from(k) + 1e-7 * f64::from(k * k % 977)).collect();
         x.extend([0.0, -0.0, -5e-324, 1.0, 300.0, 708.9, -745.2, -708.5, -1e-17, 0.346_573_5, -0.346_573_6]);
-        let mut ours = x.clone();
-        exp_in_place(&mut ours);
+        let exponentials = |x: &[f64]| wide(|| x.iter().map(|x| exp_of(*x)).collect::<Vec<_>>());
+        let ours = exponentials(&x);
         for (x, e) in x.iter().zip(&ours) {
             let exact = FBig::<HalfEven>::try_from(*x).unwrap().with_precision(120).value();
             let exact = exact.exp().to_f64().value();
@@ -336,10 +368,44 @@ mod tests {
             let unit = exact.next_up() - exact;
             assert!((e - exact).abs() <= unit, "exp({x:e}) = {e:e}, not {exact:e}");
         }
-        let mut ends = [f64::NEG_INFINITY, -1e5, -746.5, f64::NAN];
-        exp_in_place(&mut ends);
+        let ends = exponentials(&[f64::NEG_INFINITY, -1e5, -746.5, f64::NAN]);
         assert_eq!(ends[..3], [0.0; 3]);
         assert!(ends[3].is_nan());
+    }
+
+    #[test]
+    fn the_largest_number_is_found_wherever_it_stands() {
+        for n in [1, 7, 8, 9, 40] {
+            for at in 0..n {
+                let mut x: Vec<f64> = (0..n).map(|k| -1e3 - k as f64).collect();
+                x[at] = -2.5;
+                assert_eq!(largest(&x), -2.5);
+                x[(at + 1) % n] = f64::NAN;
+                assert_eq!(largest(&x), if n == 1 { f64::NEG_INFINITY } else { -2.5 });
+            }
+        }
+    }
+
+    #[test]
+    fn a_shift_in_place_is_the_shift_to_another_place() {
+        // Short, and in parts that threads share.
+        for n in [1, 7, 300, 200_001] {
+            let x: Vec<f64> = (0..n).map(|k| f64::from(k % 977) / 7.0 - 50.0).collect();
+            let g: Vec<f64> = (0..n).map(|k| f64::from(k % 613) / 3.0 - 99.0).collect();
+            let (c, f) = (-0.37, 1.0 / 3.0);
+            let d: Vec<f64> = g.iter().map(|g| f * g).collect();
+            let mut there = vec![0.0; x.len()];
+            shifted(&x, c, &d, &mut there);
+            let mut here = x.clone();
+            assert!(shift(&mut here, c, &g, f));
+            assert_eq!(here, there);
+            // Only the last number is moved, then none is.
+            let mut last = vec![0.0; x.len()];
+            *last.last_mut().unwrap() = 1.0;
+            assert!(shift(&mut here, 0.5, &last, 1.0));
+            assert_eq!(here[..x.len() - 1], there[..x.len() - 1]);
+            assert!(!shift(&mut here, 1e-30, &last, 1.0));
+        }
     }
 
     #[test]

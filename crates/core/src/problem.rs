@@ -343,13 +343,19 @@ impl Problem {
 
     /// The margin constraints of the training set, given an evaluation of it.
     pub fn constraints(&self, full: &Eval) -> Vec<Constraint> {
-        let k = self.model.outputs();
         let mut list = Vec::with_capacity(self.train.n());
+        self.constraints_into(full, &mut list);
+        list
+    }
+
+    /// The same in memory that is used again.
+    pub(crate) fn constraints_into(&self, full: &Eval, list: &mut Vec<Constraint>) {
+        let k = self.model.outputs();
+        list.clear();
         for (i, &label) in self.train.labels().iter().enumerate() {
             let span = i * k..(i + 1) * k;
-            self.loss.constraints(i, label, &full.outputs[span.clone()], &full.cotangent[span], &mut list);
+            self.loss.constraints(i, label, &full.outputs[span.clone()], &full.cotangent[span], list);
         }
-        list
     }
 
     /// The share of examples that these outputs classify correctly.

@@ -61,7 +61,10 @@ pub trait Algorithm: Send + Debug {
     fn direction_error(&self) -> f64 {
         f64::NAN
     }
-    /// What the last step was taken from, where it was a single step along a gradient.
+    /// Whether steps are to be remembered for [`taken`](Algorithm::taken), as they are unless this says no: that keeps the
+    /// gradient before a step.
+    fn remember_steps(&mut self, _remember: bool) {}
+    /// What the last step was taken from, where it was a single step along a gradient and is remembered.
     fn taken(&self) -> Option<&Taken> {
         None
     }

@@ -44,9 +44,11 @@ struct Running {
     norm: Arc<dyn Norm>,
     pace: Box<dyn Pace>,
     batches: BatchStream,
+    /// The direction, where it is not a multiple of the gradient.
     d: Vec<f64>,
-    /// Room for where a step leads.
+    /// Room for where a step leads, where a trial may be refused.
     next: Vec<f64>,
+    remembers: bool,
     taken: Option<Taken>,
     /// Mini-batches in a row whose step θ did not feel.
     idle: u64,
@@ -82,22 +84,56 @@ impl Running {
     fn step(&mut self, problem: &Problem, at: &mut Iterate) -> Result<(), Breakdown> {
         let rows = self.batches.current();
         let eval = at.eval(problem, &rows)?;
-        self.step_from(problem, at, &rows, &eval, eval.ln_loss)
+        let ln_loss = eval.ln_loss;
+        self.step_from(problem, at, rows, eval, ln_loss)
     }
 
     fn step_from(
         &mut self,
         problem: &Problem,
         at: &mut Iterate,
-        rows: &RowSet,
-        eval: &Arc<Eval>,
+        rows: RowSet,
+        eval: Arc<Eval>,
         ln_loss_full: f64,
     ) -> Result<(), Breakdown> {
         if eval.grad.iter().all(|g| *g == 0.0) {
             return Err(Breakdown::Stationary { what: "the gradient of ln of the loss is exactly 0".into() });
         }
+        let (direction, factor) = self.direction(problem, at, &eval)?;
+        let view = StepView {
+            ln_loss: eval.ln_loss,
+            ln_loss_full,
+            slope: direction.slope,
+            ln_scale: direction.ln_scale,
+            step: at.clocks.step,
+        };
+        let h = match self.pace.judges() {
+            true => self.tried(problem, at, &rows, &eval, &view, factor)?,
+            false => self.moved(at, &rows, &eval, &view, factor)?,
+        };
+        let ln_dt = h.ln() - direction.ln_scale;
+        at.clocks.advance((ln_dt + eval.ln_loss).exp(), ln_dt);
+        if !self.remembers {
+            problem.recycle(eval);
+        } else if let Some(before) = self.taken.replace(Taken { rows, eval, ln_rate: ln_dt }) {
+            problem.recycle(before.eval);
+        }
+        Ok(())
+    }
+
+    /// Where to go, in `d` or as this many times the gradient.
+    fn direction(
+        &mut self,
+        problem: &Problem,
+        at: &Iterate,
+        eval: &Eval,
+    ) -> Result<(Direction, Option<f64>), Breakdown> {
         let layout = problem.model.layout();
         let place = Place::new(at.theta(), &eval.grad, eval.ln_loss, layout);
+        if let Some((direction, factor)) = self.descent.multiple(&place) {
+            return Ok((direction, Some(factor)));
+        }
+        self.d.resize(eval.grad.len(), 0.0);
         let mut direction = self.descent.direction(&place, &mut self.d)?;
         if self.pace.judges() && direction.slope <= 0.0 {
             // Momentum may point uphill, where a predicted fall means nothing: follow the gradient for this step.
@@ -108,59 +144,85 @@ impl Running {
             direction = Direction { slope, ln_scale: eval.ln_loss + slope.ln() };
             self.fallbacks += 1;
         }
-        let view = StepView {
-            ln_loss: eval.ln_loss,
-            ln_loss_full,
-            slope: direction.slope,
-            ln_scale: direction.ln_scale,
-            step: at.clocks.step,
-        };
+        Ok((direction, None))
+    }
+
+    /// The vector of a direction and what it is multiplied with.
+    fn vector<'a>(&'a self, eval: &'a Eval, factor: Option<f64>) -> (&'a [f64], f64) {
+        match factor {
+            Some(factor) => (&eval.grad, factor),
+            None => (&self.d, 1.0),
+        }
+    }
+
+    /// Moves θ by the length that the pace gives, in place, and returns it.
+    fn moved(
+        &mut self,
+        at: &mut Iterate,
+        rows: &RowSet,
+        eval: &Eval,
+        view: &StepView,
+        factor: Option<f64>,
+    ) -> Result<f64, Breakdown> {
+        let h = finite(self.pace.length(view))?;
+        let (d, factor) = self.vector(eval, factor);
+        if at.shift(-h, d, factor) || !is_absorbed(h * factor * norm(d), at.theta()) {
+            at.forget();
+            self.idle = 0;
+            return Ok(h);
+        }
+        if !self.may_idle(rows) {
+            return Err(absorbed(h));
+        }
+        at.forget();
+        self.idle += 1;
+        Ok(h)
+    }
+
+    /// Tries lengths until the pace accepts one, moves there and returns it.
+    fn tried(
+        &mut self,
+        problem: &Problem,
+        at: &mut Iterate,
+        rows: &RowSet,
+        eval: &Eval,
+        view: &StepView,
+        factor: Option<f64>,
+    ) -> Result<f64, Breakdown> {
         let mut refused_here = false;
         loop {
-            let h = self.pace.length(&view);
-            let theta = match moved(at.theta(), h, &self.d, std::mem::take(&mut self.next)) {
-                // However short, a step does not do what the gradient promises: the field jumps right here.
-                Err(Breakdown::Precision { .. }) if refused_here => {
-                    let step = h * norm(&self.d) / norm(at.theta());
-                    return Err(Breakdown::Chattering { step, floor: f64::EPSILON });
+            let h = finite(self.pace.length(view))?;
+            let mut theta = std::mem::take(&mut self.next);
+            theta.clear();
+            theta.extend_from_slice(at.theta());
+            let (d, factor) = self.vector(eval, factor);
+            if !numeric::shift(&mut theta, -h, d, factor) {
+                let length = h * factor * norm(d);
+                if is_absorbed(length, at.theta()) {
+                    // However short, a refused step does not do what the gradient promises: the field jumps right here.
+                    let step = length / norm(at.theta());
+                    return Err(match refused_here {
+                        true => Breakdown::Chattering { step, floor: f64::EPSILON },
+                        false => absorbed(h),
+                    });
                 }
-                Err(Breakdown::Precision { .. }) if self.may_idle(rows) => {
-                    self.idle += 1;
-                    at.theta().to_vec()
-                }
-                moved => {
-                    let theta = moved?;
-                    self.idle = 0;
-                    theta
-                }
+            }
+            let predicted = h * view.slope;
+            // A trial that diverges is one to refuse; a model that fails is not mended by a shorter step.
+            let trial = match at.trial(problem, &theta, rows) {
+                Ok(trial) => Some(trial),
+                Err(Breakdown::Diverged { .. }) => None,
+                Err(other) => return Err(other),
             };
-            let mut known = None;
-            if self.pace.judges() {
-                let predicted = h * direction.slope;
-                // A trial that diverges is one to refuse; a model that fails is not mended by a shorter step.
-                let trial = match at.trial(problem, &theta, rows) {
-                    Ok(trial) => Some(trial),
-                    Err(Breakdown::Diverged { .. }) => None,
-                    Err(other) => return Err(other),
-                };
-                let actual = trial.as_ref().map_or(f64::NEG_INFINITY, |t| eval.ln_loss - t.ln_loss);
-                if !self.pace.accept(&Trial { predicted, actual }) {
-                    trial.into_iter().for_each(|trial| problem.recycle(trial));
-                    self.next = theta;
-                    self.refused += 1;
-                    refused_here = true;
-                    continue;
-                }
-                known = trial;
+            let actual = trial.as_ref().map_or(f64::NEG_INFINITY, |t| eval.ln_loss - t.ln_loss);
+            if self.pace.accept(&Trial { predicted, actual }) {
+                self.next = at.move_to(theta, trial.map(|eval| (rows, eval)));
+                return Ok(h);
             }
-            self.next = at.move_to(theta, known.map(|eval| (rows, eval)));
-            let ln_dt = h.ln() - direction.ln_scale;
-            at.clocks.advance((ln_dt + eval.ln_loss).exp(), ln_dt);
-            let taken = Taken { rows: rows.clone(), eval: eval.clone(), ln_rate: ln_dt };
-            if let Some(before) = self.taken.replace(taken) {
-                problem.recycle(before.eval);
-            }
-            return Ok(());
+            trial.into_iter().for_each(|trial| problem.recycle(trial));
+            self.next = theta;
+            self.refused += 1;
+            refused_here = true;
         }
     }
 
@@ -211,7 +273,7 @@ impl Running {
         loop {
             let rows = self.batches.current();
             let eval = at.eval(problem, &rows)?;
-            self.step_from(problem, at, &rows, &eval, ln_full)?;
+            self.step_from(problem, at, rows, eval, ln_full)?;
             if self.batches.advance() {
                 at.clocks.epoch += 1;
                 return Ok(());
@@ -220,22 +282,24 @@ impl Running {
     }
 }
 
-/// θ − h·d, in the memory of `next`.
-fn moved(theta: &[f64], h: f64, d: &[f64], mut next: Vec<f64>) -> Result<Vec<f64>, Breakdown> {
-    if !h.is_finite() {
-        return Err(Breakdown::Diverged { what: format!("the length {h} of a step is no longer finite") });
+fn finite(h: f64) -> Result<f64, Breakdown> {
+    match h.is_finite() {
+        true => Ok(h),
+        false => Err(Breakdown::Diverged { what: format!("the length {h} of a step is no longer finite") }),
     }
-    next.resize(theta.len(), 0.0);
-    numeric::shifted(theta, -h, d, &mut next);
-    // The comparison ends at the first number that differs.
-    if next == theta && h * norm(d) < ABSORBED * norm(theta) {
-        let what = format!(
-            "a step of length {h:.1e} no longer changes theta in f64. A constant learning rate does this at small \
-             losses: use the pace loss-scaled or unit-decrease"
-        );
-        return Err(Breakdown::Precision { what });
-    }
-    Ok(next)
+}
+
+/// Whether a step that has changed no number is lost to rounding, and not on the way from one number to the next.
+fn is_absorbed(length: f64, theta: &[f64]) -> bool {
+    length < ABSORBED * norm(theta)
+}
+
+fn absorbed(h: f64) -> Breakdown {
+    let what = format!(
+        "a step of length {h:.1e} no longer changes theta in f64. A constant learning rate does this at small losses: use the \
+         pace loss-scaled or unit-decrease"
+    );
+    Breakdown::Precision { what }
 }
 
 impl Algorithm for Stepped {
@@ -254,8 +318,9 @@ impl Algorithm for Stepped {
             norm,
             pace,
             batches: BatchStream::new(self.batch.clone(), self.batch.seed(seed), n),
-            d: vec![0.0; problem.dim()],
+            d: Vec::new(),
             next: Vec::new(),
+            remembers: true,
             taken: None,
             idle: 0,
             refused: 0,
@@ -275,6 +340,14 @@ impl Algorithm for Stepped {
             at.clocks.epoch += 1;
         }
         Ok(())
+    }
+
+    fn remember_steps(&mut self, remember: bool) {
+        let running = self.running_mut();
+        running.remembers = remember;
+        if !remember {
+            running.taken = None;
+        }
     }
 
     /// A whole epoch that the pace judges is not a single step.

@@ -77,6 +77,11 @@ pub trait Descent: Send + Sync + Debug {
     /// # Errors
     /// When a matrix kernel fails.
     fn direction(&mut self, at: &Place<'_>, d: &mut [f64]) -> Result<Direction, Breakdown>;
+    /// The direction where it is c·∇ ln 𝓛 to the last bit of what [`direction`](Descent::direction) would write, and c. Called
+    /// once a step, in its place.
+    fn multiple(&mut self, _at: &Place<'_>) -> Option<(Direction, f64)> {
+        None
+    }
     /// The norm whose steepest descent this is, or tends to; its margin is the algorithm's own.
     fn norm(&self) -> AnyNorm;
     /// The factor λ of a decoupled weight decay θ ← θ − η λ θ; 0 without one.

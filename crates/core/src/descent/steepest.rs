@@ -29,6 +29,15 @@ impl Steepest {
     pub fn new(norm: AnyNorm) -> Self {
         Steepest { norm, built: None }
     }
+
+    fn built(&self) -> &dyn Norm {
+        self.built.as_deref().expect("begin comes before direction")
+    }
+}
+
+/// ‖∇𝓛‖⋆ = 𝓛·‖∇ ln 𝓛‖⋆, kept as a logarithm.
+fn along(at: &Place<'_>, dual: f64) -> Direction {
+    Direction { slope: dual, ln_scale: at.ln_loss + dual.ln() }
 }
 
 impl Descent for Steepest {
@@ -38,13 +47,16 @@ impl Descent for Steepest {
     }
 
     fn direction(&mut self, at: &Place<'_>, d: &mut [f64]) -> Result<Direction, Breakdown> {
-        let norm = self.built.as_ref().expect("begin comes before direction");
-        let dual = norm.steepest(at.grad, at.layout, d);
+        let dual = self.built().steepest(at.grad, at.layout, d);
         if dual.is_nan() {
             return Err(kernel_failed());
         }
-        // ‖∇𝓛‖⋆ = 𝓛·‖∇ ln 𝓛‖⋆, kept as a logarithm.
-        Ok(Direction { slope: dual, ln_scale: at.ln_loss + dual.ln() })
+        Ok(along(at, dual))
+    }
+
+    fn multiple(&mut self, at: &Place<'_>) -> Option<(Direction, f64)> {
+        let (dual, factor) = self.built().multiple(at.grad)?;
+        Some((along(at, dual), factor))
     }
 
     fn norm(&self) -> AnyNorm {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Constraint, Loss, Reduction, nan_max};
+use super::{Constraint, Loss, Reduction};
 use crate::Invalid;
 use crate::catalogue::Entry;
 use crate::cite::{Cite, LYU_LI_2020};
@@ -18,6 +18,11 @@ pub struct CrossEntropy {
     /// `sum` (default) or `mean`.
     #[serde(default)]
     pub reduction: Reduction,
+}
+
+/// The larger number, NaN if either is: a diverged output must not hide.
+fn nan_max(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
 /// −s_j as an exact pair: logits of size 10⁶ differ by more digits than one f64 holds.

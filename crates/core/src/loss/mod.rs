@@ -7,7 +7,7 @@ use std::fmt::Debug;
 
 use serde::{Deserialize, Serialize};
 
-use crate::numeric::{Scaled, exp_in_place};
+use crate::numeric::{Scaled, exp_of, largest, wide};
 
 mod cross_entropy;
 mod exponential;
@@ -99,6 +99,7 @@ crate::catalogue! {
 }
 
 /// +1 for the first class, −1 for the other.
+#[inline(always)]
 fn sign(label: u32) -> f64 {
     if label == 0 { 1.0 } else { -1.0 }
 }
@@ -121,28 +122,40 @@ fn accumulate_binary(
 ) -> f64 {
     let n = labels.len();
     let (out, cot) = (&out[..n], &mut cot[..n]);
-    // The anchors wait in the place of the cotangents.
-    let mut anchor = f64::NEG_INFINITY;
-    for ((cot, out), label) in cot.iter_mut().zip(out).zip(labels) {
-        *cot = parts(sign(*label) * out).anchor;
-        anchor = nan_max(anchor, *cot);
-    }
+    // The anchors wait in the place of the cotangents. A NaN is no largest anchor, but makes the sum one.
+    let anchor = wide(|| {
+        cot.iter_mut()
+            .zip(out)
+            .zip(labels)
+            .for_each(|((cot, out), label)| *cot = parts(sign(*label) * out).anchor);
+        largest(cot)
+    });
     let factor = into.raise(anchor);
     let shift = into.shift;
-    cot.iter_mut().for_each(|cot| *cot -= shift);
-    exp_in_place(cot);
-    for ((cot, out), label) in cot.iter_mut().zip(out).zip(labels) {
-        let sign = sign(*label);
-        let part = parts(sign * out);
-        into.sum += part.value * *cot;
-        *cot *= -sign * part.slope;
-    }
+    let mut sums = [0.0; 8];
+    wide(|| {
+        let ((cot, cot_rest), (out, out_rest)) = (cot.as_chunks_mut::<8>(), out.as_chunks::<8>());
+        let (labels, labels_rest) = labels.as_chunks::<8>();
+        for ((cot, out), labels) in cot.iter_mut().zip(out).zip(labels) {
+            for k in 0..8 {
+                example(&parts, shift, &mut sums[k], &mut cot[k], out[k], labels[k]);
+            }
+        }
+        for (k, ((cot, out), label)) in cot_rest.iter_mut().zip(out_rest).zip(labels_rest).enumerate() {
+            example(&parts, shift, &mut sums[k], cot, *out, *label);
+        }
+    });
+    into.sum += sums.iter().sum::<f64>();
     factor
 }
 
-/// The larger number, NaN if either is: a diverged output must not hide.
-fn nan_max(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+/// Adds an example's value to `sum`, and makes its anchor its cotangent, both in the scale e^{shift}.
+#[inline(always)]
+fn example(parts: &impl Fn(f64) -> Parts, shift: f64, sum: &mut f64, cot: &mut f64, out: f64, label: u32) {
+    let (sign, e) = (sign(label), exp_of(*cot - shift));
+    let part = parts(sign * out);
+    *sum += part.value * e;
+    *cot = -sign * part.slope * e;
 }
 
 /// One example's loss ℓ = e^{anchor}·value and its slope −ℓ' = e^{anchor}·slope.

@@ -21,13 +21,20 @@ impl Norm for L2 {
     }
 
     fn steepest(&self, g: &[f64], _: &Layout, d: &mut [f64]) -> f64 {
-        let dual = norm(g);
-        if dual == 0.0 {
-            d.fill(0.0);
-        } else {
-            in_parts(d, [g], |d, [g]| wide(|| d.iter_mut().zip(g).for_each(|(d, g)| *d = g / dual)));
-        }
+        let Some((dual, factor)) = self.multiple(g) else {
+            let dual = norm(g);
+            d.iter_mut().zip(g).for_each(|(d, g)| *d = if dual == 0.0 { 0.0 } else { g / dual });
+            return dual;
+        };
+        in_parts(d, [g], |d, [g]| wide(|| d.iter_mut().zip(g).for_each(|(d, g)| *d = g * factor)));
         dual
+    }
+
+    /// A product where a division would cost ten times as much; the reciprocal of a subnormal number may be infinite.
+    fn multiple(&self, g: &[f64]) -> Option<(f64, f64)> {
+        let dual = norm(g);
+        let factor = 1.0 / dual;
+        factor.is_normal().then_some((dual, factor))
     }
 
     fn dual(&self, g: &[f64], _: &Layout) -> f64 {
@@ -54,4 +61,29 @@ impl Entry for L2 {
     const ABOUT: &'static str = "Euclidean norm (gradient descent)";
     const EXAMPLE: &'static str = "";
     const CITE: &'static [Cite] = &[LYU_LI_2020];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_direction_is_the_multiple_of_the_gradient_to_the_last_bit() {
+        let (l2, layout) = (L2 {}, Layout::vector(3));
+        for scale in [1.0, 1e-200, 1e150, 3e-300, 1e-310, 0.0] {
+            let g = [0.3 * scale, -0.7 * scale, 2.0 * scale];
+            let mut d = [f64::NAN; 3];
+            let dual = l2.steepest(&g, &layout, &mut d);
+            match l2.multiple(&g) {
+                Some((own, c)) => assert_eq!((own, g.map(|g| c * g)), (dual, d)),
+                // A reciprocal that f64 does not hold: at 0, and below its range of full precision.
+                None => assert!(dual < f64::MIN_POSITIVE),
+            }
+            let length = norm(&d);
+            assert!(
+                if scale == 0.0 { length == 0.0 } else { (length - 1.0).abs() < 1e-14 },
+                "{scale}: {length}"
+            );
+        }
+    }
 }

@@ -34,6 +34,10 @@ pub trait Norm: Send + Sync + Debug {
     fn of(&self, v: &[f64], layout: &Layout) -> f64;
     /// Writes argmax ⟨g, d⟩ over ‖d‖ ≤ 1 and returns the maximum, the dual norm ‖g‖⋆ (NaN when a matrix kernel failed).
     fn steepest(&self, g: &[f64], layout: &Layout, d: &mut [f64]) -> f64;
+    /// ‖g‖⋆ and the c with `steepest(g)` = c·g to the last bit, where there is one: such a direction needs no memory.
+    fn multiple(&self, _g: &[f64]) -> Option<(f64, f64)> {
+        None
+    }
     /// Writes the element of ∂½‖v‖² that is nearest to `target` in ℓ2, the face that supports ‖v‖ widened by a relative
     /// `within`: parts of v that are within that of supporting the norm count as supporting it.
     ///

@@ -79,11 +79,20 @@ struct Seen {
     decreases: u64,
     /// ln γ of the last step.
     ln_step: f64,
+    /// Memory for a step.
+    margins: Vec<Constraint>,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Seen { identity: -1.0, increment: -1.0, others: 0, decreases: 0, ln_step: f64::NAN }
+        Seen {
+            identity: -1.0,
+            increment: -1.0,
+            others: 0,
+            decreases: 0,
+            ln_step: f64::NAN,
+            margins: Vec::new(),
+        }
     }
 }
 
@@ -215,22 +224,24 @@ fn ln_step_size(problem: &Problem, taken: &Taken) -> f64 {
 }
 
 /// The margins of the step's rows before it, with their weights −∂ ln 𝓛_B/∂p.
-fn margins(problem: &Problem, taken: &Taken) -> Vec<Constraint> {
-    let RowSet::Batch(_, indices) = &taken.rows else { return problem.constraints(&taken.eval) };
+fn margins(problem: &Problem, taken: &Taken, list: &mut Vec<Constraint>) {
+    let RowSet::Batch(_, indices) = &taken.rows else {
+        return problem.constraints_into(&taken.eval, list);
+    };
     let k = problem.model.outputs();
-    let mut list = Vec::with_capacity(indices.len());
+    list.clear();
     for (row, &example) in indices.iter().enumerate() {
         let (span, label) = (row * k..(row + 1) * k, problem.train.labels()[example]);
         let (out, cot) = (&taken.eval.outputs[span.clone()], &taken.eval.cotangent[span]);
-        problem.loss.constraints(example, label, out, cot, &mut list);
+        problem.loss.constraints(example, label, out, cot, list);
     }
-    list
 }
 
 impl Seen {
     fn gradient_step(&mut self, step: &StepRecord<'_>, taken: &Taken, degree: f64) {
         let (rate, grad) = (rate(taken), &taken.eval.grad);
-        let margins = margins(step.problem, taken);
+        margins(step.problem, taken, &mut self.margins);
+        let margins = &self.margins;
         // −(2Lγ/n_b)Σℓ'p and (γ²/n_b²)‖Σℓ'a‖², both per unit of `rate`.
         let first = 2.0 * degree * compensated_sum(margins.iter().map(|c| c.weight * c.value));
         let second = rate * dot(grad, grad);

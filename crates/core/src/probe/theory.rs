@@ -10,7 +10,6 @@
 //! Where the algorithm has an aggregated direction (the bundle), that is g along the path: the element of the subdifferential
 //! that the flow follows, where a single gradient is none.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -69,6 +68,18 @@ pub struct Theory {
     norms: Vec<(String, Arc<dyn Norm>)>,
     #[serde(skip)]
     path: Path,
+    #[serde(skip)]
+    room: Room,
+}
+
+/// Memory for a step.
+#[derive(Clone, Debug, Default)]
+struct Room {
+    moved: Vec<f64>,
+    /// The force at either end, where it has to be made, and what a pull needs besides.
+    forces: [Vec<f64>; 2],
+    unit: Vec<f64>,
+    tangent: Vec<f64>,
 }
 
 fn three_hundredths() -> f64 {
@@ -116,6 +127,7 @@ impl Default for Theory {
             gradients: gradients(),
             norms: Vec::new(),
             path: Path::default(),
+            room: Room::default(),
         }
     }
 }
@@ -208,7 +220,7 @@ impl Path {
 /// What a straight step lacks of the path's length: on an arc, a third of what ½(‖g‖ + ‖g'‖)‖Δθ‖ exceeds ½⟨g + g', Δθ⟩ by. Half
 /// of that is allowed for; a step that does not go along g exceeds it by all.
 fn chord(sizes: [f64; 2], length: f64, pulls: &[Pull<'_>; 2], moved: &[f64]) -> f64 {
-    let along = 0.5 * (dot(&pulls[0].force, moved) + dot(&pulls[1].force, moved));
+    let along = 0.5 * (dot(pulls[0].force, moved) + dot(pulls[1].force, moved));
     0.5 * (0.5 * (sizes[0] + sizes[1]) * length - along).abs()
 }
 
@@ -219,7 +231,7 @@ fn least(a: f64, b: f64) -> f64 {
 
 /// g at one end of a step, and how it stands to θ.
 struct Pull<'a> {
-    force: Cow<'a, [f64]>,
+    force: &'a [f64],
     size: f64,
     /// ⟨θ̂, g⟩.
     radial: f64,
@@ -228,19 +240,32 @@ struct Pull<'a> {
 }
 
 impl<'a> Pull<'a> {
-    fn new(theta: &[f64], end: &End<'a>) -> Self {
-        let force: Cow<'a, [f64]> = match end.field {
-            Some(field) => Cow::Borrowed(&field.direction),
-            None => end.full.grad.iter().map(|g| -g).collect(),
+    fn new(
+        theta: &[f64],
+        end: &End<'a>,
+        room: &'a mut Vec<f64>,
+        unit: &mut Vec<f64>,
+        tangent: &mut Vec<f64>,
+    ) -> Self {
+        let force = match end.field {
+            Some(field) => &field.direction,
+            None => written(room, end.full.grad.iter().map(|g| -g)),
         };
         let rho = norm(theta);
-        let unit: Vec<f64> = theta.iter().map(|t| t / rho).collect();
-        let radial = dot(&unit, &force);
-        let mut tangent = force.to_vec();
-        axpy(-radial, &unit, &mut tangent);
-        let turning = (norm(&tangent) / radial).powi(2);
-        Pull { size: norm(&force), force, radial, turning }
+        let unit = written(unit, theta.iter().map(|t| t / rho));
+        let radial = dot(unit, force);
+        written(tangent, force.iter().copied());
+        axpy(-radial, unit, tangent);
+        let turning = (norm(tangent) / radial).powi(2);
+        Pull { size: norm(force), force, radial, turning }
     }
+}
+
+/// The numbers, in memory that is used again.
+fn written(room: &mut Vec<f64>, numbers: impl Iterator<Item = f64>) -> &[f64] {
+    room.clear();
+    room.extend(numbers);
+    room
 }
 
 impl Probe for Theory {
@@ -278,28 +303,32 @@ impl Probe for Theory {
     fn step(&mut self, step: &StepRecord<'_>) {
         let path = &mut self.path;
         let Some(ends) = &step.ends else { return path.lose() };
-        let pulls = [Pull::new(step.before, &ends[0]), Pull::new(step.after, &ends[1])];
+        let Room { moved, forces: [first, second], unit, tangent } = &mut self.room;
+        let pulls = [
+            Pull::new(step.before, &ends[0], first, unit, tangent),
+            Pull::new(step.after, &ends[1], second, unit, tangent),
+        ];
         let both = |of: fn(&Pull<'_>) -> f64| [of(&pulls[0]), of(&pulls[1])];
-        let moved: Vec<f64> = step.before.iter().zip(step.after).map(|(a, b)| b - a).collect();
+        let moved = written(moved, step.before.iter().zip(step.after).map(|(a, b)| b - a));
         let rho = norm(step.before);
         // (‖θ'‖² − ‖θ‖²)/ρ² as a product: a step far below ρ still has its digits, and no square overflows.
         let terms = moved.iter().zip(step.before.iter().zip(step.after));
         let growth = compensated_sum(terms.map(|(d, (a, b))| (d / rho) * ((a + b) / rho)));
-        let length = norm(&moved);
+        let length = norm(moved);
         path.work.add(both(|p| p.size), length);
-        path.work.error += chord(both(|p| p.size), length, &pulls, &moved);
+        path.work.error += chord(both(|p| p.size), length, &pulls, moved);
         path.radial.add(both(|p| p.radial), growth * rho / (1.0 + norm(step.after) / rho));
         path.begin_turning(ends[0].full, step.problem);
         path.turning.add(both(|p| p.turning), 0.5 * growth.ln_1p());
         path.least_turning = both(|p| p.turning).into_iter().fold(path.least_turning, least);
         let layout = step.problem.model.layout();
         for ((_, norm), other) in self.norms.iter().zip(&mut path.others) {
-            let length = norm.of(&moved, layout);
-            let duals = [&pulls[0], &pulls[1]].map(|p| norm.dual(&p.force, layout));
+            let length = norm.of(moved, layout);
+            let duals = [&pulls[0], &pulls[1]].map(|p| norm.dual(p.force, layout));
             other.work.add(duals, length);
-            other.work.error += chord(duals, length, &pulls, &moved);
+            other.work.error += chord(duals, length, &pulls, moved);
             other.path.add([step.before, step.after].map(|theta| 1.0 / norm.of(theta, layout)), length);
-            let off = |theta, p: &Pull<'_>| excess(norm.misalignment(theta, &p.force, layout));
+            let off = |theta, p: &Pull<'_>| excess(norm.misalignment(theta, p.force, layout));
             let turnings = [off(step.before, &pulls[0]), off(step.after, &pulls[1])];
             other.least_turning = turnings.into_iter().fold(other.least_turning, least);
         }

@@ -127,6 +127,8 @@ pub(super) struct Path {
     pub integral: f64,
     /// (φ/ρ^M + integral, φ) at every look.
     looks: Vec<f64>,
+    /// Memory for a step.
+    constraints: Vec<Constraint>,
 }
 
 impl Default for Path {
@@ -141,6 +143,7 @@ impl Default for Path {
             separated_at: f64::NAN,
             integral: 0.0,
             looks: Vec::new(),
+            constraints: Vec::new(),
         }
     }
 }
@@ -148,8 +151,8 @@ impl Default for Path {
 impl Path {
     /// A step; only those of the full set are of use, and only gradient steps are certified.
     pub fn step(&mut self, step: &StepRecord<'_>, taken: &Taken, bounds: &Bounds) {
-        let constraints = step.problem.constraints(&taken.eval);
-        let before = Point::new(step.problem, step.before, &taken.eval, &constraints);
+        step.problem.constraints_into(&taken.eval, &mut self.constraints);
+        let before = Point::new(step.problem, step.before, &taken.eval, &self.constraints);
         self.meet(before, bounds);
         if !is_gradient_step(step, taken) {
             return;
