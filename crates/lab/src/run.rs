@@ -162,6 +162,7 @@ impl Run {
         let from = if full { self.at.eval(&self.problem, &RowSet::Full).ok() } else { None };
         let from_field = self.phases[self.phase].algorithm.field().filter(|_| full).cloned();
         let step = self.at.clocks.step;
+        self.phases[self.phase].algorithm.remember_steps(follow);
         self.phases[self.phase].algorithm.step(&self.problem, &mut self.at)?;
         if self.at.clocks.step != step {
             self.looked = false;
@@ -195,8 +196,16 @@ impl Run {
         self.status.epoch = clocks.epoch;
         self.status.clock = clocks.clock;
         self.status.ln_time = clocks.ln_time;
-        self.status.ln_rho = numeric::norm(self.at.theta()).ln() + self.at.beyond;
+        if self.asks_for_rho() {
+            self.status.ln_rho = numeric::norm(self.at.theta()).ln() + self.at.beyond;
+        }
         Ok(())
+    }
+
+    /// Whether a look or an end depends on ln ρ.
+    fn asks_for_rho(&self) -> bool {
+        let ends = std::iter::once(&self.stop).chain(self.phases.iter().filter_map(|p| p.until.as_ref()));
+        self.cadence.asks_for_rho() || ends.into_iter().any(|stop| stop.ln_rho.is_some())
     }
 
     fn ending(&self) -> Option<Outcome> {
