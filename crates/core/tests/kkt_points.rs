@@ -329,6 +329,59 @@ fn the_best_multipliers_are_those_of_an_interior_point_method() {
 }
 
 #[test]
+fn the_best_multipliers_of_a_wider_reach_leave_no_more() {
+    let mut crossings = 0;
+    for seed in 0..30 {
+        let (problem, mut theta) = kinked(seed, 1, "'relu'");
+        axpy(1e-5, &normals(seed, "kinked.off", theta.len()), &mut theta);
+        let mut before = (f64::INFINITY, 0);
+        for kink in [0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3] {
+            let reach = Reach { within: f64::INFINITY, kink, ..Reach::default() };
+            let Some(point) = Point::at(&problem, &theta, reach).unwrap() else { continue };
+            let now = (point.clarke().unwrap().epsilon, point.edges().len());
+            // The gradient itself stays among the choices, whatever counts as a kink.
+            assert!(
+                now.0 <= before.0 + 1e-12 * norm(point.theta()),
+                "{seed}, {kink:e}: {now:?} after {before:?}"
+            );
+            crossings += now.1 - before.1;
+            before = now;
+        }
+    }
+    assert!(crossings > 60, "{crossings} kinks came into reach");
+}
+
+#[test]
+fn newton_s_method_finds_a_point_with_more_pins_than_weights_of_some_networks() {
+    // Nine copies of the crossed pair in planes of their own: each neuron is across all examples but one.
+    let (copies, root) = (9, 5f64.sqrt());
+    let (dim, width) = (2 * copies, 2 * copies);
+    let mut x = vec![0.0; width * dim];
+    let mut labels = Vec::new();
+    let mut exact = vec![0.0; width * (dim + 1)];
+    for k in 0..copies {
+        let (one, two) = (2 * k, 2 * k + 1);
+        x[one * dim + one] = 1.0;
+        (x[two * dim + one], x[two * dim + two]) = (1.0 / root, 2.0 / root);
+        labels.extend([1, 0]);
+        exact[one * dim + two] = 1.0;
+        (exact[two * dim + one], exact[two * dim + two]) = (2.0 / root, -1.0 / root);
+        (exact[width * dim + one], exact[width * dim + two]) = (1.0, -1.0);
+    }
+    let problem = relu(width, &x, &labels);
+    let mut theta = exact.clone();
+    axpy(1e-8, &normals(0, "near", theta.len()), &mut theta);
+    let near = at(&problem, &theta);
+    // Each of 18 neurons is across its 17 others: with 342 weights and 18 constraints 666 equations.
+    assert_eq!(near.edges().len(), 18 * 17);
+    assert!(near.clarke().unwrap().epsilon > 1e-9);
+    let point = near.polish().unwrap().unwrap();
+    assert!(point.clarke().unwrap().epsilon < 1e-12);
+    assert_close(point.margin(), 0.5 / root / copies as f64, 1e-13, "a ninth of the margin of a pair");
+    assert!(point.distance(&exact) < 1e-7);
+}
+
+#[test]
 fn sampled_gradients_bound_the_clarke_residual_from_above() {
     let everything = Reach { within: f64::INFINITY, ..Reach::default() };
     let mut looks = 0;

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use common::{assert_close, data, four_points, normals, problem};
 use latephase_core::Problem;
-use latephase_core::kkt::Verdict;
+use latephase_core::kkt::{Point, Reach, Verdict};
 use latephase_core::limit::{Certificate, Ending, Found, Way, follow};
 use latephase_core::numeric::{axpy, distance, dot, norm};
 
@@ -163,4 +163,106 @@ fn the_flow_ends_where_the_largest_margin_is() {
     let fine = follow(&problem, &[1.0, 0.1], &half, &mut |_| ControlFlow::Continue(())).unwrap().unwrap();
     assert!((fine.angle - found.angle).abs() < 1e-3);
     assert!((fine.ln_rho - found.ln_rho).abs() < 0.2 * found.ln_rho, "{} {}", fine.ln_rho, found.ln_rho);
+}
+
+/// Gaussian points labelled by three neurons, and a network that the flow has taken to a loss of 1e-40.
+fn random(seed: u64, (n, dim, width): (usize, usize, usize)) -> (Problem, Vec<f64>) {
+    let (x, teacher) = (normals(seed, "limit.x", n * dim), normals(seed, "limit.teacher", 3 * dim));
+    let label = |x: &[f64]| {
+        let neuron = |r: usize| dot(&teacher[r * dim..(r + 1) * dim], x).max(0.0);
+        u32::from(neuron(0) - 1.5 * neuron(1) + neuron(2) <= 0.0)
+    };
+    let labels: Vec<u32> = x.chunks(dim).map(label).collect();
+    let problem = mlp("relu", width, &x, &labels);
+    let mut flow = common::algorithm("kind = 'bundle'\nkappa = 0.005\nepsilon = 0.02").build();
+    flow.begin(&problem, 0).unwrap();
+    let start = problem.model.init(&mut latephase_core::rng::stream(seed, "model.init", 0));
+    let mut at = latephase_core::Iterate::new(start);
+    while at.ln_loss(&problem).unwrap() > -92.1 {
+        flow.step(&problem, &mut at).unwrap();
+    }
+    let theta = at.theta().to_vec();
+    (problem, theta)
+}
+
+#[test]
+fn random_problems_with_kinks_end_at_kkt_points() {
+    let mut kinks = 0;
+    for seed in 0..12 {
+        let (problem, theta) = random(seed, (20, 5, 20));
+        let found = go(&problem, &theta);
+        let certificate = certified(&problem, &found.theta);
+        let (epsilon, delta) = (certificate.fit.epsilon, certificate.fit.delta);
+        assert!(epsilon < 1e-9 && delta < 1e-9, "{seed}: {epsilon:e} {delta:e} {:?}", found.ending);
+        assert!(found.residual < 1e-10 && found.margin >= found.margin_before);
+        assert_eq!(found.ending, Ending::Converged);
+        kinks += certificate.kinks;
+    }
+    assert!(kinks > 100, "{kinks}");
+}
+
+#[test]
+fn a_deep_network_that_is_linear_on_its_data_has_the_margin_of_a_linear_one() {
+    // All inputs and weights are positive: σ is the identity. The nearest point of the hull of (1, 2) and (2, 1) is at 3/√2, and of
+    // weights of norm w in three layers of rank one the least ‖θ‖² is 3w^{2/3}.
+    let text = "kind = 'mlp'\nwidths = [3, 2]";
+    let problem = problem(
+        common::model(text, 2, 1),
+        "kind = 'exponential'",
+        data(&[1.0, 2.0, 2.0, 1.0], &[0, 0], 2, 2),
+    );
+    for seed in 0..5 {
+        let start: Vec<f64> = normals(seed, "limit.deep", 14).iter().map(|x| 0.3 + x.abs()).collect();
+        let found = go(&problem, &start);
+        assert_close(found.margin, 3.0 / 2f64.sqrt() / 27f64.sqrt(), 1e-10, "margin");
+        assert_eq!(found.ending, Ending::Converged);
+        let certificate = certified(&problem, &found.theta);
+        assert!(certificate.fit.epsilon < 1e-9 && certificate.fit.delta < 1e-9 && certificate.kinks == 0);
+        certificate
+            .lambda
+            .iter()
+            .for_each(|l| assert_close(*l, certificate.lambda[0], 1e-6, "λ by symmetry"));
+    }
+}
+
+#[test]
+fn two_hidden_layers_end_where_the_flow_goes_with_a_residual_that_sampled_gradients_confirm() {
+    for seed in [0, 3, 5, 6, 7] {
+        let (n, dim) = (8, 3);
+        let x = normals(seed, "limit.deep.x", n * dim);
+        let labels: Vec<u32> = x.chunks(dim).map(|x| u32::from(x[0] * x[1] + 0.3 * x[2] < 0.0)).collect();
+        let model = common::model("kind = 'mlp'\nwidths = [8, 6]", dim, 1);
+        let problem = problem(model, "kind = 'exponential'", data(&x, &labels, dim, 2));
+        let margin = |theta: &[f64]| {
+            let outputs = problem.outputs(theta, problem.train.rows()).unwrap();
+            let signed = outputs.iter().zip(&labels).map(|(f, y)| if *y == 0 { *f } else { -f });
+            signed.fold(f64::INFINITY, f64::min) / norm(theta).powi(3)
+        };
+        let mut flow = common::algorithm("kind = 'bundle'").build();
+        flow.begin(&problem, 0).unwrap();
+        let start = problem.model.init(&mut latephase_core::rng::stream(seed, "model.init", 0));
+        let mut at = latephase_core::Iterate::new(start);
+        let mut to = |ln_loss: f64| {
+            while at.ln_loss(&problem).unwrap() > ln_loss {
+                flow.step(&problem, &mut at).unwrap();
+            }
+            at.theta().to_vec()
+        };
+        let early = to(-230.0);
+        let found = go(&problem, &early);
+        let (before, flowed) = (margin(&early), margin(&to(-1e5)));
+        assert_close(found.margin, margin(&found.theta), 1e-12, "the margin of what is returned");
+        assert!(before < flowed && flowed < found.margin, "{seed}: {before} {flowed} {}", found.margin);
+        assert!(found.margin - flowed < 0.5 * (found.margin - before), "{seed}: the flow goes elsewhere");
+        // Gradients near θ, from the network itself.
+        let reach = Reach { within: 1e-4, ..Reach::default() };
+        let point = Point::at(&problem, &found.theta, reach).unwrap().unwrap();
+        let sampled = point.goldstein(1e-4, 100, 0).unwrap() / norm(point.theta());
+        assert!(sampled < 1e-5 && found.residual < 1e-5, "{seed}: {sampled:e} and {:e}", found.residual);
+        let first = Point::at(&problem, &early, Reach::default()).unwrap().unwrap();
+        assert!(
+            first.goldstein(1e-4, 100, 0).unwrap() > 1e-2 * norm(first.theta()),
+            "{seed}: nothing to show"
+        );
+    }
 }

@@ -5,7 +5,10 @@
 //! Σ λ_i ∂°q_i is a convex quadratic programme in 0 ≤ μ_e ≤ λ_i. Its cone has 2^m generators for a constraint with m kinks;
 //! only those that the residual asks for are ever formed: the worst one has s_e = 1 where ⟨d_e, residual⟩ > 0.
 
-use super::Point;
+use faer::Mat;
+
+use super::polish::least_squares;
+use super::{Edge, Kinks, Point};
 use crate::numeric::{axpy, dot, norm};
 use crate::quadratic::{Gram, Nnls};
 
@@ -13,6 +16,8 @@ use crate::quadratic::{Gram, Nnls};
 const TOLERANCE: f64 = 1e-13;
 /// Most rounds in which generators join.
 const ROUNDS: usize = 500;
+/// Times that the weights are solved for what they leave.
+const REFINEMENTS: usize = 3;
 
 /// Multipliers and what they leave.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +39,17 @@ impl Point<'_> {
     /// subgradients of the constraints near it, to about 1e-13 of ‖θ‖. None where kinks are near that the point does not
     /// know as edges: of networks of more than two layers.
     pub fn clarke(&self) -> Option<Multipliers> {
-        self.is_complete.then(|| self.fit(&vec![None; self.edges.len()]))
+        self.clarke_with(Kinks::All)
+    }
+
+    /// The same where only these kinks have a choice.
+    pub(crate) fn clarke_with(&self, kinks: Kinks) -> Option<Multipliers> {
+        let side = |edge: &Edge| {
+            let two = self.two.as_ref().filter(|_| !kinks.has(edge.strength))?;
+            let x = self.input(two, &self.constraints[edge.constraint]);
+            Some(two.pre(&self.theta, edge.unit, &x) > 0.0)
+        };
+        self.is_complete.then(|| self.fit(&self.edges.iter().map(side).collect::<Vec<_>>()))
     }
 
     /// The same with the slopes of some edges fixed: `Some(true)` at the right-hand one.
@@ -118,6 +133,7 @@ impl Point<'_> {
                 break;
             }
         }
+        self.refine(&columns, &flat, &mut weights, &mut residual);
         let mut lambda = vec![0.0; self.constraints.len()];
         let mut slopes = vec![0.0; self.edges.len()];
         for ((k, right), w) in members.iter().zip(&weights) {
@@ -130,5 +146,26 @@ impl Point<'_> {
         }
         let slack = self.constraints.iter().zip(&lambda).map(|(c, l)| l * (c.value - 1.0));
         Multipliers { delta: slack.fold(0.0, f64::max), epsilon: norm(&residual), lambda, slopes, residual }
+    }
+
+    /// Weights by normal equations leave the square of the condition in the residual where many kinks share few dimensions: they
+    /// are solved again for what is left, on the support, as long as that is less.
+    fn refine(&self, columns: &[Vec<f64>], gram: &[f64], weights: &mut [f64], residual: &mut Vec<f64>) {
+        let support: Vec<usize> = (0..weights.len()).filter(|i| weights[*i] > 0.0).collect();
+        let count = columns.len();
+        let square = Mat::from_fn(support.len(), support.len(), |i, j| gram[support[i] * count + support[j]]);
+        for _ in 0..REFINEMENTS {
+            let right: Vec<f64> = support.iter().map(|i| dot(&columns[*i], residual)).collect();
+            let Some(step) = least_squares(&square, &right) else { return };
+            let mut better = weights.to_vec();
+            support.iter().zip(&step).for_each(|(i, d)| better[*i] = (better[*i] + d).max(0.0));
+            let mut left = self.theta.clone();
+            columns.iter().zip(&better).for_each(|(c, w)| axpy(-w, c, &mut left));
+            if !(norm(&left) < norm(residual)) {
+                return;
+            }
+            weights.copy_from_slice(&better);
+            *residual = left;
+        }
     }
 }

@@ -45,6 +45,26 @@ impl Default for Reach {
     }
 }
 
+/// Which of the kinks within reach may have every slope between the one-sided ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kinks {
+    /// All: the Clarke subdifferential.
+    All,
+    /// Those that cost margin at first order on either side. Others repel: the flow leaves them with one gradient, and σ keeps the
+    /// side that θ is on.
+    Attracting,
+}
+
+impl Kinks {
+    /// Whether a kink of this [`strength`](Edge::strength) is one of them.
+    pub(crate) fn has(self, strength: f64) -> bool {
+        match self {
+            Kinks::All => strength != 0.0,
+            Kinks::Attracting => strength < 0.0,
+        }
+    }
+}
+
 /// A pre-activation that counts as 0, in the gradient of one constraint: its slope may be anything between σ's two.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Edge {
@@ -158,11 +178,12 @@ impl<'a> Point<'a> {
                 .collect();
             let kinked = (0..two.width).filter(|&r| is_kinked[r] && along[r] != 0.0);
             self.edges.extend(kinked.map(|unit| Edge { unit, constraint: k, strength: along[unit] * jump }));
-            let slope = |r: usize| match is_kinked[r] {
-                true => two.slopes[0],
-                false => two.slope(two.pre(&self.theta, r, &x)),
+            // σ is what it is also where a pre-activation that counts as 0 is not: then the gradient is among the choices.
+            let side = |r: usize| {
+                let z = two.pre(&self.theta, r, &x);
+                (if is_kinked[r] { two.slopes[0] } else { two.slope(z) }, two.value(z))
             };
-            self.gradients.push(self.gradient(&two, &self.theta, c, &x, slope));
+            self.gradients.push(self.gradient(&two, &self.theta, c, &x, side));
         }
         Ok(())
     }
@@ -174,23 +195,22 @@ impl<'a> Point<'a> {
         (0..two.width).map(along).collect()
     }
 
-    /// ∇q with these slopes in place of σ'.
+    /// ∇q with these slopes and values in place of σ' and σ.
     fn gradient(
         &self,
         two: &Neurons,
         theta: &[f64],
         c: &Constraint,
         x: &[f64],
-        slope: impl Fn(usize) -> f64,
+        side: impl Fn(usize) -> (f64, f64),
     ) -> Vec<f64> {
         let cot = self.problem.constraint_cotangent(c);
         let mut grad = vec![0.0; theta.len()];
         for r in 0..two.width {
-            let s = slope(r);
+            let (slope, value) = side(r);
             let along: f64 = cot.iter().enumerate().map(|(o, u)| u * theta[two.outer(o, r)]).sum();
-            x.iter().enumerate().for_each(|(i, x)| grad[two.inner(r, i)] = along * s * x);
-            let z = two.pre(theta, r, x);
-            cot.iter().enumerate().for_each(|(o, u)| grad[two.outer(o, r)] = u * s * z);
+            x.iter().enumerate().for_each(|(i, x)| grad[two.inner(r, i)] = along * slope * x);
+            cot.iter().enumerate().for_each(|(o, u)| grad[two.outer(o, r)] = u * value);
         }
         grad
     }

@@ -19,8 +19,10 @@ use crate::loss::Constraint;
 use crate::matrix::eigen;
 use crate::numeric::{axpy, dot, norm};
 
-/// Most unknowns of a dense system.
+/// Most weights of a dense system.
 pub(super) const UNKNOWNS: usize = 600;
+/// Most equations of one: the weights, the constraints with weight and the pins, of which a neuron of d weights may have d.
+const EQUATIONS: usize = 2 * UNKNOWNS;
 /// Newton steps for one active set, changes of it, and the relative residual that ends them.
 const STEPS: usize = 25;
 const CHANGES: usize = 100;
@@ -44,7 +46,7 @@ pub(super) struct System<'p, 'a> {
 }
 
 impl<'a> Point<'a> {
-    /// The KKT point nearby, to about 1e-12: None where the system has more than 600 unknowns, where Newton's method does not
+    /// The KKT point nearby, to about 1e-12: None where there are more than 600 weights, where Newton's method does not
     /// converge, and where kinks are near that it does not know (of networks of more than two layers).
     ///
     /// # Errors
@@ -61,7 +63,7 @@ impl<'a> Point<'a> {
             system.pins.iter().map(|pin| self.pressure(*pin, &fit.lambda, &fit.slopes)).collect();
         let mut theta = self.theta.clone();
         for _ in 0..CHANGES {
-            if system.free.len() + system.active.len() + system.pins.len() > UNKNOWNS
+            if system.free.len() + system.active.len() + system.pins.len() > EQUATIONS
                 || !system.newton(&mut theta, &mut lambda, &mut nu)?
             {
                 return Ok(None);
@@ -153,8 +155,11 @@ impl<'p, 'a> System<'p, 'a> {
     pub fn gradient(&self, theta: &[f64], c: &Constraint) -> Result<Vec<f64>, Breakdown> {
         let Some(two) = &self.point.two else { return self.point.problem.margin_gradient(theta, c) };
         let x = self.point.input(two, c);
-        let slope = |r: usize| self.slope(theta, c.example, r, &x);
-        Ok(self.point.gradient(two, theta, c, &x, slope))
+        let side = |r: usize| {
+            let slope = self.slope(theta, c.example, r, &x);
+            (slope, slope * two.pre(theta, r, &x))
+        };
+        Ok(self.point.gradient(two, theta, c, &x, side))
     }
 
     fn slope(&self, theta: &[f64], example: usize, r: usize, x: &[f64]) -> f64 {

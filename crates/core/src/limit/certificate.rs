@@ -1,8 +1,8 @@
 //! The certificate of a KKT point, from the network itself.
 
-use super::two_layer::TwoLayer;
-use super::{UNKNOWNS, separating, speed};
-use crate::kkt::{Judgement, Multipliers, Point, Reach};
+use super::speed;
+use super::steepest::Fitted;
+use crate::kkt::{Judgement, Kinks, Multipliers, Reach};
 use crate::loss::Constraint;
 use crate::numeric::norm;
 use crate::{Breakdown, Problem};
@@ -41,35 +41,29 @@ impl Certificate {
         kink: f64,
         judge: bool,
     ) -> Result<Option<Certificate>, Breakdown> {
-        let Some(degree) = problem.model.degree().order() else { return Ok(None) };
-        if let (Some(two), true) = (problem.model.neurons(), problem.dim() > UNKNOWNS) {
-            let Some(theta) = separating(problem, theta, degree)? else { return Ok(None) };
-            let Some((constraints, fit, kinks)) = TwoLayer::new(problem, two).fit(&theta, WITHIN, kink)?
-            else {
-                return Ok(None);
-            };
-            let support = carrying(&fit.lambda, 1e-7);
-            return Ok(Some(Certificate::of(norm(&theta), &constraints, fit, &support, kinks)));
-        }
         let reach = Reach { within: WITHIN, most: 1024, kink };
-        let Some(point) = Point::at(problem, theta, reach)? else { return Ok(None) };
-        let Some(fit) = point.clarke() else { return Ok(None) };
-        let support = carrying(&fit.lambda, 1e-9);
-        let kinks = point.edges().iter().filter(|e| support.contains(&e.constraint)).count();
-        let judgement = if judge { Some(point.judge()?) } else { None };
-        let plain = Certificate::of(norm(point.theta()), point.constraints(), fit, &support, kinks);
-        Ok(Some(Certificate { judgement, ..plain }))
-    }
-
-    fn of(size: f64, all: &[Constraint], fit: Multipliers, support: &[usize], kinks: usize) -> Certificate {
-        Certificate {
-            size,
-            support: support.iter().map(|k| all[*k]).collect(),
+        let Some(Fitted { theta, constraints, fit, owners, point }) =
+            Fitted::at(problem, theta, reach, Kinks::All)?
+        else {
+            return Ok(None);
+        };
+        // What an interior-point method leaves of a multiplier that is 0 is more than what an active set does.
+        let part = if point.is_some() { 1e-9 } else { 1e-7 };
+        let largest = fit.lambda.iter().fold(0.0f64, |m, l| m.max(*l));
+        let support: Vec<usize> =
+            (0..constraints.len()).filter(|k| fit.lambda[*k] > part * largest).collect();
+        let judgement = match &point {
+            Some(point) if judge => Some(point.judge()?),
+            _ => None,
+        };
+        Ok(Some(Certificate {
+            size: norm(&theta),
+            support: support.iter().map(|k| constraints[*k]).collect(),
             lambda: support.iter().map(|k| fit.lambda[*k]).collect(),
+            kinks: owners.iter().filter(|k| support.contains(k)).count(),
             fit,
-            kinks,
-            judgement: None,
-        }
+            judgement,
+        }))
     }
 
     /// ε/‖θ‖.
@@ -82,10 +76,4 @@ impl Certificate {
     pub fn speed(&self) -> f64 {
         speed(self.relative())
     }
-}
-
-/// Whose multiplier is above this part of the largest.
-fn carrying(lambda: &[f64], part: f64) -> Vec<usize> {
-    let largest = lambda.iter().fold(0.0f64, |m, l| m.max(*l));
-    (0..lambda.len()).filter(|k| lambda[*k] > part * largest).collect()
 }

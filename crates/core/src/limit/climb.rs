@@ -55,6 +55,11 @@ impl<'a> Climb<'a> {
             Some(two) => Box::new(TwoLayer::new(problem, two)),
             None => Box::new(Tangents::new(problem, degree)),
         };
+        Climb::of(pieces, degree, theta)
+    }
+
+    /// The ascent on this model of the margins.
+    pub fn of(pieces: Box<dyn Pieces + 'a>, degree: f64, theta: Vec<f64>) -> Climb<'a> {
         Climb {
             degree,
             pieces,
@@ -170,6 +175,7 @@ impl<'a> Climb<'a> {
     /// Goes back to the best point among those that differ by rounding, takes the kinks that carry weight to exactly 0, and
     /// what is left of dying neurons away.
     pub fn finish(&mut self, ending: Ending) -> Result<(), Breakdown> {
+        let least = self.best.as_ref().map_or(f64::INFINITY, |(_, residual, _)| *residual);
         if let Some((theta, residual, true)) = self.best.take()
             && (residual < self.residual || ending == Ending::Stalled)
         {
@@ -177,7 +183,16 @@ impl<'a> Climb<'a> {
             self.centre()?;
         }
         let size = norm(&self.theta);
-        self.solve(size)?;
+        if ending == Ending::Stalled {
+            // What the last weight leaves of the programme is rounding, and its multipliers those of nothing.
+            self.weight =
+                self.weight.clamp((UNRESOLVED / least).min(1.0), 1.0).max(self.pieces.least_weight());
+            self.weigh();
+        }
+        let (_, sum) = self.solve(size)?;
+        if ending == Ending::Stalled {
+            self.residual = distance(&sum, &self.theta) / size;
+        }
         self.pieces.settle(&self.lambda, SILENT * size, &mut self.theta);
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::super::interior::{Programme, Weights};
 use super::super::pieces::{Pieces, Proximal};
 use super::{Cut, TwoLayer, WEIGHS, Weighed};
 use crate::Breakdown;
-use crate::kkt::Multipliers;
+use crate::kkt::{Kinks, Multipliers, Reach};
 use crate::loss::Constraint;
 use crate::numeric::{distance, dot, norm};
 
@@ -92,15 +92,16 @@ impl TwoLayer<'_> {
         }
     }
 
-    /// The best multipliers at θ with q_min = 1, over the constraints within `within` of it and with every slope between the
-    /// one-sided ones at pre-activations of at most `kink`·‖v‖‖x‖: what [`crate::kkt::Point::clarke`] computes, to about 1e-8,
-    /// for networks and numbers of kinks beyond its size.
+    /// The best multipliers at θ with q_min = 1, over the constraints within reach of it and with every slope between the
+    /// one-sided ones at these of the kinks within reach: what [`crate::kkt::Point::clarke`] computes, to about 1e-8, for networks
+    /// and numbers of kinks beyond its size. With the constraints, and the place of its constraint among them for each kink.
+    #[allow(clippy::type_complexity)]
     pub fn fit(
         &mut self,
         theta: &[f64],
-        within: f64,
-        kink: f64,
-    ) -> Result<Option<(Vec<Constraint>, Multipliers, usize)>, Breakdown> {
+        Reach { within, kink, .. }: Reach,
+        which: Kinks,
+    ) -> Result<Option<(Vec<Constraint>, Multipliers, Vec<usize>)>, Breakdown> {
         self.weighed.clear();
         self.cuts.clear();
         self.centre(theta, &[])?;
@@ -115,7 +116,7 @@ impl TwoLayer<'_> {
             let i = self.list[*c].example;
             let size = norm(self.input(i));
             let is_at = |r: &usize| {
-                self.pre[i * width + r].abs() <= kink * rows[*r] * size && self.strength(*c, *r) != 0.0
+                self.pre[i * width + r].abs() <= kink * rows[*r] * size && which.has(self.strength(*c, *r))
             };
             kinks.extend((0..width).filter(is_at).map(|r| (k, r)));
         }
@@ -136,8 +137,6 @@ impl TwoLayer<'_> {
         let mut residual = vec![0.0; theta.len()];
         self.sum_of(&weighed, &mut residual);
         residual.iter_mut().zip(theta).for_each(|(r, t)| *r = t - *r);
-        let largest = y.lambda.iter().fold(0.0f64, |m, l| m.max(*l));
-        let carrying = kinks.iter().filter(|(k, _)| y.lambda[*k] > WEIGHS * largest).count();
         let slack = play.iter().zip(&y.lambda).map(|(c, l)| l * (self.margins[*c] - 1.0));
         let fit = Multipliers {
             delta: slack.fold(0.0, f64::max),
@@ -147,7 +146,7 @@ impl TwoLayer<'_> {
             residual,
         };
         let of = |c: &usize| Constraint { value: self.margins[*c], ..self.list[*c] };
-        Ok(Some((play.iter().map(of).collect(), fit, carrying)))
+        Ok(Some((play.iter().map(of).collect(), fit, kinks.iter().map(|(k, _)| *k).collect())))
     }
 
     /// The proximal point by the interior-point method: constraints and kinks join until the model holds at the answer.
