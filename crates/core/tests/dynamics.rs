@@ -700,6 +700,9 @@ fn a_run_resumed_from_a_checkpoint_has_the_bits_of_one_that_was_not() {
     all.push("kind = 'bundle'\ntolerance = 0.2".into());
     all.push("kind = 'bundle'\nkappa = 0.02\nhold = 5".into());
     all.push("kind = 'bundle'\nkappa = 0.02\nmembers = 5\nepsilon = 0.5".into());
+    for norm in ["'l1'", "'linf'", "{ kind = 'lp', p = 3 }", "'frobenius-max'"] {
+        all.push(format!("kind = 'bundle'\nkappa = 0.02\nhold = 5\nnorm = {norm}"));
+    }
     all.push("kind = 'flow'\nrtol = 1e-4\nfloor = 0".into());
     all.push("kind = 'flow'\nrtol = 1e-3\nfloor = 0\ntableau = 'heun'\nnorm = 'linf'".into());
     let (problem, theta) = random_problem(2, 23, "'relu'", 7);

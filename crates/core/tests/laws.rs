@@ -686,6 +686,9 @@ fn settings_that_make_no_sense_are_refused_with_their_name() {
         ("kind = 'bundle'\nhold = 0", "hold"),
         ("kind = 'bundle'\nmembers = 1", "members"),
         ("kind = 'bundle'\nrepel = -1", "repel"),
+        ("kind = 'bundle'\nnorm = 'l1'\ntolerance = 0.1", "tolerance"),
+        ("kind = 'bundle'\nnorm = { kind = 'lp', p = 0.5 }", "norm.p"),
+        ("kind = 'bundle'\nnorm = { kind = 'blockwise', combine = 'sum', inner = 'l2' }", "norm"),
         ("kind = 'flow'\nrtol = 0", "rtol"),
         ("kind = 'flow'\nfloor = -1", "floor"),
     ];

@@ -177,7 +177,9 @@ fn a_conic_solver_agrees() {
                 found.passes,
                 found.gap()
             );
-            assert!(found.gap() < 1e-10, "{n} x {dim} {text}: gap {:e}", found.gap());
+            // y = |v̂|^{q−1}: for p = 3 a rounding of 2⁻⁵³ in v is one of 1e-8 in y where v is near 0.
+            let allowed = if ball == Ball::Lp(3.0) { 1e-8 } else { 1e-10 };
+            assert!(found.gap() < allowed, "{n} x {dim} {text}: gap {:e}", found.gap());
             let other = referee::max_margin(&rows(&table, dim), ball);
             let slack = 1e-9 * found.bound;
             assert!(

@@ -86,6 +86,18 @@ pub(super) struct Members {
     active: Vec<(usize, f64)>,
 }
 
+impl Member {
+    /// ĝ_k over a power of two, and that.
+    pub fn slope(&self) -> (&[f32], f64) {
+        (&self.slope, self.scale)
+    }
+
+    /// ‖u_k − u‖₂.
+    pub fn distance(&self, unit: &[f64]) -> f64 {
+        wide(|| distance(&self.unit, unit))
+    }
+}
+
 impl Members {
     /// Room for `most` members.
     pub fn new(most: usize) -> Self {
@@ -218,11 +230,17 @@ impl Members {
 
     /// d = `factor`·Σ λ_k ĝ_k.
     pub fn direction(&mut self, factor: f64, d: &mut [f64]) {
-        let weighted =
-            self.slots.iter().zip(&self.lambda).enumerate().filter(|(_, (_, lambda))| **lambda > 0.0);
-        self.active.clear();
-        self.active.extend(weighted.map(|(k, (m, lambda))| (k, factor * m.scale * lambda)));
-        let (slots, active) = (&self.slots, &self.active);
+        let mut active = std::mem::take(&mut self.active);
+        self.combine(&self.lambda, factor, &mut active, d);
+        self.active = active;
+    }
+
+    /// d = `factor`·Σ weights_k ĝ_k, with weights by slot, 0 in empty ones. `active` is a buffer.
+    pub fn combine(&self, weights: &[f64], factor: f64, active: &mut Vec<(usize, f64)>, d: &mut [f64]) {
+        let weighted = self.slots.iter().zip(weights).enumerate().filter(|(_, (_, weight))| **weight != 0.0);
+        active.clear();
+        active.extend(weighted.map(|(k, (m, weight))| (k, factor * m.scale * weight)));
+        let (slots, active) = (&self.slots, &*active);
         let sum = |(block, d): (usize, &mut [f64])| {
             let (from, to) = (block * BLOCK, block * BLOCK + d.len());
             d.fill(0.0);
@@ -249,12 +267,13 @@ impl Members {
         }
     }
 
-    /// Tightens the bounds on ‖u_k − u‖ that exceed `radius`, and says for every slot whether it is within.
-    pub fn within(&mut self, unit: &[f64], radius: f64, keep: &mut Vec<bool>) {
+    /// Tightens the bounds on ‖u_k − u‖ that exceed `radius`, by `distance` of a member from u, and says for every slot whether
+    /// it is within.
+    pub fn within(&mut self, radius: f64, distance: impl Fn(&Member) -> f64, keep: &mut Vec<bool>) {
         keep.clear();
         keep.extend(self.slots.iter_mut().map(|member| {
             if member.live && member.reach > radius {
-                member.reach = wide(|| distance(&member.unit, unit));
+                member.reach = distance(member);
             }
             member.live && member.reach <= radius
         }));
@@ -453,11 +472,11 @@ mod tests {
             members.get_mut(k).reach = 5.0;
         }
         let mut keep = Vec::new();
-        members.within(&here, 0.3, &mut keep);
+        members.within(0.3, |m| m.distance(&here), &mut keep);
         assert_eq!(keep, [true, true, false]);
         assert!((members.get(1).reach - 0.08f64.sqrt()).abs() < 1e-7);
         members.release(0);
-        members.within(&here, 0.3, &mut keep);
+        members.within(0.3, |m| m.distance(&here), &mut keep);
         assert_eq!(keep, [false, true, false]);
     }
 

@@ -19,6 +19,10 @@
 //! Without the term e_k/h the direction is the minimum-norm element of all gradients within ε, which lags behind wherever
 //! F curves: an error of order ε that does not shrink with the step. DESIGN.md has the comparison.
 //!
+//! # Other norms
+//! In another norm the least element is that of least dual norm, and d is a steepest direction of it that raises every member: a
+//! saddle problem in place of the quadratic programme (`geometry.rs`).
+//!
 //! # Error control
 //! κ is given, or follows from the error that is allowed in the direction (`account.rs`); then ε = 8κ, and there are as many members
 //! as memory allows, at most 300.
@@ -46,17 +50,19 @@
 use serde::{Deserialize, Serialize};
 
 mod account;
+mod geometry;
 mod members;
 mod running;
 
 use super::{Algorithm, Field};
 use account::Account;
+use geometry::Geometry;
 use running::Running;
 
 use crate::catalogue::Entry;
-use crate::cite::{BURKE_2005, Cite, DAVIS_2020, LEMARECHAL_1975, WOLFE_1976};
-use crate::norm::{AnyNorm, L2};
-use crate::numeric::{ln_mean_exp, norm, shifted};
+use crate::cite::{BURKE_2005, Cite, DAVIS_2020, LEMARECHAL_1975, TSILIVIS_2024, WOLFE_1976};
+use crate::norm::AnyNorm;
+use crate::numeric::ln_mean_exp;
 use crate::pace::positive;
 use crate::{Breakdown, Invalid, Iterate, Problem, RowSet, State};
 
@@ -71,12 +77,15 @@ const FLOOR: f64 = 2e-15;
 /// Radius of the bundle under error control in units of κ: a narrower one costs null steps in the late phase, a fixed wide one
 /// an error in the early phase that does not shrink with κ.
 const REACH: f64 = 8.0;
+/// The same in other norms. There the direction moves by about κ a step whatever the flow does, as soon as one entry turns: 4κ
+/// would keep the pieces of four steps, and every second step would be refused.
+const FAR: f64 = 16.0;
 /// Members kept under error control, and the numbers that they may hold together: half a gigabyte.
 const MEMBERS: usize = 300;
 const LEAST_MEMBERS: usize = 40;
 const NUMBERS: usize = 128_000_000;
 
-/// The bundle flow in l2.
+/// The steepest flow of a norm, ℓ2 by default, by a bundle.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
@@ -84,10 +93,11 @@ pub struct Bundle {
     /// estimate; 0.015 by default. It sets κ from window to window, and does not go together with `kappa`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<f64>,
-    /// Longest step as a part of ‖θ‖. It switches the error control off: halve it to see the discretisation error.
+    /// Longest step as a part of ‖θ‖. It switches the error control off: halve it to see the discretisation error. 0.002 by
+    /// default in other norms than ℓ2, which have no error control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kappa: Option<f64>,
-    /// Radius of the bundle on the unit sphere; 4κ by default, 8κ under error control.
+    /// Radius of the bundle on the unit sphere; 4κ by default, 8κ under error control, 16κ in other norms than ℓ2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
     /// Most members; 80 by default, 300 under error control (fewer for models of more than 100,000 parameters). It has to
@@ -101,8 +111,15 @@ pub struct Bundle {
     /// F = ln(1/𝓛) from which the temperature is held and ln ρ goes on by itself; 1e10 by default, infinity never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<f64>,
+    /// The norm whose steepest flow is followed, `l2` by default. ‖θ‖, κ and ε are in this norm.
+    #[serde(default, skip_serializing_if = "is_l2")]
+    pub norm: AnyNorm,
     #[serde(skip)]
     running: Option<Box<Running>>,
+}
+
+fn is_l2(norm: &AnyNorm) -> bool {
+    matches!(norm, AnyNorm::L2(_))
 }
 
 fn fiftieth() -> f64 {
@@ -112,6 +129,8 @@ fn fiftieth() -> f64 {
 impl Bundle {
     /// The tolerance where neither that nor κ is given.
     pub const TOLERANCE: f64 = 0.015;
+    /// κ in other norms than ℓ2, where that is not given.
+    pub const KAPPA: f64 = 0.002;
     /// F from which the temperature is held where that is not given: weights are then known to about 1e-5.
     pub const HOLD: f64 = 1e10;
 
@@ -124,18 +143,28 @@ impl Bundle {
             members: Some(members),
             repel: fiftieth(),
             hold: None,
+            norm: AnyNorm::default(),
             running: None,
         }
     }
 
+    /// κ, where it is fixed.
+    fn fixed(&self) -> Option<f64> {
+        self.kappa.or((!is_l2(&self.norm)).then_some(Self::KAPPA))
+    }
+
     /// The tolerance, where κ is not fixed.
     fn allowed(&self) -> Option<f64> {
-        if self.kappa.is_some() { None } else { Some(self.tolerance.unwrap_or(Self::TOLERANCE)) }
+        if self.fixed().is_some() { None } else { Some(self.tolerance.unwrap_or(Self::TOLERANCE)) }
     }
 
     /// The radius that goes with κ.
     fn radius(&self, kappa: f64) -> f64 {
-        let of_kappa = if self.kappa.is_none() { REACH * kappa } else { 4.0 * kappa };
+        let of_kappa = match (is_l2(&self.norm), self.kappa) {
+            (false, _) => FAR * kappa,
+            (true, Some(_)) => 4.0 * kappa,
+            (true, None) => REACH * kappa,
+        };
         self.epsilon.unwrap_or(of_kappa)
     }
 
@@ -150,10 +179,14 @@ impl Algorithm for Bundle {
             let text = "kappa fixes the step and tolerance chooses it; give one of them";
             return Err(Invalid::new("tolerance", text));
         }
+        if self.tolerance.is_some() && !is_l2(&self.norm) {
+            let text = "the error control is for l2; give kappa in another norm";
+            return Err(Invalid::new("tolerance", text));
+        }
         let allowed = self.allowed();
         positive("tolerance", allowed.unwrap_or(Self::TOLERANCE))?;
         let account = Account::new(allowed);
-        let kappa = self.kappa.unwrap_or(account.first_step());
+        let kappa = self.fixed().unwrap_or(account.first_step());
         positive("kappa", kappa)?;
         let epsilon = self.radius(kappa);
         positive("epsilon", epsilon)?;
@@ -183,21 +216,23 @@ impl Algorithm for Bundle {
         let mut running = Running::new(degree, most, field, account);
         (running.kappa, running.epsilon, running.repel) = (kappa, epsilon, self.repel);
         running.hold = self.hold.unwrap_or(Self::HOLD);
+        if !is_l2(&self.norm) {
+            running.geometry = Some(Geometry::new(&self.norm, problem.model.layout())?);
+        }
         self.running = Some(Box::new(running));
         Ok(())
     }
 
     fn step(&mut self, problem: &Problem, at: &mut Iterate) -> Result<(), Breakdown> {
+        let fixed = self.fixed();
         let run = self.running.as_deref_mut().expect("begin comes before step");
         let eval = at.eval(problem, &RowSet::Full)?;
         if run.members.slots() == 0 {
-            run.begin_at(at.theta(), &eval);
+            run.begin_at(at.theta(), &eval)?;
         } else if run.here.unit.is_empty() {
-            run.here.go_to(at.theta());
+            run.arrive(at.theta());
         }
-        let rho = run.here.rho;
-        let squared = run.squared * rho.powf(2.0 * (run.degree - 1.0));
-        let length = squared.sqrt();
+        let (rho, length) = (run.here.rho, run.speed());
         if !(length > 0.0) {
             let what =
                 "the bundle of nearby gradients contains 0: no direction lowers the loss to first order";
@@ -216,9 +251,9 @@ impl Algorithm for Bundle {
         }
         let mut theta = std::mem::take(&mut run.spare);
         theta.resize(at.theta().len(), 0.0);
-        shifted(at.theta(), h, &run.field.direction, &mut theta);
+        run.ahead(at.theta(), h, &mut theta);
         // ρ of the trial over the radius at which it is evaluated.
-        let grown = if run.held.is_finite() { norm(&theta) / run.held } else { 1.0 };
+        let grown = if run.held.is_finite() { run.size(&theta) / run.held } else { 1.0 };
         if grown != 1.0 {
             crate::numeric::scale(1.0 / grown, &mut theta);
         }
@@ -232,10 +267,10 @@ impl Algorithm for Bundle {
             }
             Err(other) => return Err(other),
         };
-        run.trial.go_to(&theta);
+        run.attempt(&theta);
         let moved = run.moved();
         let rise = eval.ln_loss_sum - trial.ln_loss_sum * grown.powf(run.degree);
-        if rise >= SERIOUS * (h * squared + run.standoff) {
+        if rise >= SERIOUS * (h * length * length + run.standoff) {
             let ln_rho = (run.trial.rho * grown).ln() + at.beyond;
             let step = h * length / rho;
             let window = run.account.enter(&run.field.direction, &run.here.unit, moved, step, ln_rho);
@@ -252,18 +287,18 @@ impl Algorithm for Bundle {
             // A step of κρ takes less time where d is longer, by the power of the degree.
             let shorter = (2.0 - run.degree) * ln_radius;
             let ln_dt = h.ln() + shorter + ln_mean_exp(-before, -after);
-            run.advance(h, grown, moved, &trial);
+            run.advance(h, grown, moved, &trial)?;
             run.spare = at.move_to(theta, Some((&RowSet::Full, trial)));
             problem.recycle(eval);
             at.clocks.advance(h * shorter.exp(), ln_dt);
             at.clocks.epoch += 1;
-            if window && self.kappa.is_none() {
+            if window && fixed.is_none() {
                 run.epsilon = self.epsilon.unwrap_or(REACH * run.kappa);
             }
         } else {
             run.h = SHRINK * h;
             run.null += 1;
-            run.learn(moved, &trial, eval.ln_loss_sum);
+            run.learn(moved, &trial, eval.ln_loss_sum)?;
             problem.recycle(trial);
             run.spare = theta;
         }
@@ -276,11 +311,16 @@ impl Algorithm for Bundle {
     }
 
     fn direction_error(&self) -> f64 {
-        self.running.as_deref().map_or(f64::NAN, |r| r.account.error)
+        let running = self.running.as_deref().filter(|r| r.geometry.is_none());
+        running.map_or(f64::NAN, |r| r.account.error)
     }
 
     fn norm(&self) -> AnyNorm {
-        L2 {}.into()
+        self.norm.clone()
+    }
+
+    fn cites_of_parts(&self) -> Vec<Cite> {
+        self.norm.cite().to_vec()
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
@@ -291,7 +331,10 @@ impl Algorithm for Bundle {
             ("members_left_out_as_repelling", r.repelled),
             ("members_with_weight", r.field.active as u64),
         ];
-        if self.kappa.is_none() {
+        if let Some(geometry) = &r.geometry {
+            counts.extend([("newton_steps", geometry.newton), ("saddles_left_open", geometry.open)]);
+        }
+        if self.fixed().is_none() {
             counts.extend([
                 ("windows", r.account.windows),
                 ("windows_above_tolerance", r.account.above),
@@ -307,6 +350,9 @@ impl Algorithm for Bundle {
         state.nest("members", r.members.save());
         state.put("solver", &r.solver.save());
         state.nest("account", r.account.save());
+        if let Some(geometry) = &r.geometry {
+            state.nest("geometry", geometry.save());
+        }
         state.put("numbers", &[r.h, r.squared, r.standoff, r.here.rho, r.kappa, r.epsilon, r.held]);
         state.put_counts("counts", &[r.serious, r.null, r.repelled, r.current as u64]);
         state
@@ -317,6 +363,9 @@ impl Algorithm for Bundle {
         run.account.load(&state.part("account"))?;
         run.members.load(&state.part("members"))?;
         run.solver.load(state.get("solver")?)?;
+        if let Some(geometry) = &mut run.geometry {
+            geometry.load(&state.part("geometry"))?;
+        }
         [run.h, run.squared, run.standoff, run.here.rho, run.kappa, run.epsilon, run.held] =
             state.numbers("numbers")?;
         let [serious, null, repelled, current] = state.counters("counts")?;
@@ -339,5 +388,5 @@ impl Algorithm for Bundle {
 impl Entry for Bundle {
     const ABOUT: &'static str = "gradient flow through kinks and ties, by a bundle of nearby gradients";
     const EXAMPLE: &'static str = "tolerance = 0.02";
-    const CITE: &'static [Cite] = &[LEMARECHAL_1975, WOLFE_1976, BURKE_2005, DAVIS_2020];
+    const CITE: &'static [Cite] = &[LEMARECHAL_1975, WOLFE_1976, BURKE_2005, DAVIS_2020, TSILIVIS_2024];
 }

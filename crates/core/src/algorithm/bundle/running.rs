@@ -1,10 +1,11 @@
 //! What a bundle flow remembers between its steps.
 
 use super::account::Account;
-use super::members::{Members, Met};
-use crate::numeric::{axpy, norm};
+use super::geometry::{Found, Geometry};
+use super::members::{Member, Members, Met};
+use crate::numeric::{axpy, norm, shifted};
 use crate::quadratic::{Gram, MinNorm};
-use crate::{Eval, algorithm::Field};
+use crate::{Breakdown, Eval, algorithm::Field};
 
 /// Relative difference of two gradients up to which they are one: a few roundings of f32.
 const SAME: f64 = 1e-7;
@@ -17,8 +18,9 @@ pub(super) struct Point {
 }
 
 impl Point {
-    pub fn go_to(&mut self, theta: &[f64]) {
-        self.rho = norm(theta);
+    /// Goes to θ of norm `rho`.
+    fn go_to(&mut self, theta: &[f64], rho: f64) {
+        self.rho = rho;
         self.unit.clear();
         let per_rho = 1.0 / self.rho;
         self.unit.extend(theta.iter().map(|t| t * per_rho));
@@ -39,12 +41,14 @@ pub(super) struct Running {
     pub account: Account,
     pub members: Members,
     pub solver: MinNorm,
+    /// The geometry where it is not ℓ2.
+    pub geometry: Option<Geometry>,
     /// The length to try next, before the cap κρ/‖d‖; infinite at the start.
     pub h: f64,
     /// The slot of the current iterate.
     pub current: usize,
     pub field: Field,
-    /// ‖d‖² at radius 1.
+    /// ‖d‖² at radius 1, or ‖Σλ_k ĝ_k‖⋆².
     pub squared: f64,
     /// Σ λ_k e_k.
     pub standoff: f64,
@@ -75,6 +79,7 @@ impl Running {
             account,
             members: Members::new(most + 1),
             solver: MinNorm::new(),
+            geometry: None,
             h: f64::INFINITY,
             current: 0,
             field,
@@ -92,21 +97,57 @@ impl Running {
         }
     }
 
+    /// ‖θ‖.
+    pub fn size(&self, theta: &[f64]) -> f64 {
+        self.geometry.as_ref().map_or_else(|| norm(theta), |g| g.of(theta))
+    }
+
+    /// Makes θ the current iterate.
+    pub fn arrive(&mut self, theta: &[f64]) {
+        let rho = self.size(theta);
+        self.here.go_to(theta, rho);
+    }
+
+    /// Makes θ the trial.
+    pub fn attempt(&mut self, theta: &[f64]) {
+        let rho = self.size(theta);
+        self.trial.go_to(theta, rho);
+    }
+
+    /// Writes θ + h·d.
+    pub fn ahead(&self, theta: &[f64], h: f64, to: &mut [f64]) {
+        match &self.geometry {
+            None => shifted(theta, h, &self.field.direction, to),
+            Some(g) => shifted(theta, h * self.speed(), g.direction(), to),
+        }
+    }
+
+    /// ‖d‖ at the current iterate.
+    pub fn speed(&self) -> f64 {
+        (self.squared * self.here.rho.powf(2.0 * (self.degree - 1.0))).sqrt()
+    }
+
     /// Takes the first evaluation in.
-    pub fn begin_at(&mut self, theta: &[f64], eval: &Eval) {
-        self.trial.go_to(theta);
-        std::mem::swap(&mut self.here, &mut self.trial);
+    pub fn begin_at(&mut self, theta: &[f64], eval: &Eval) -> Result<(), Breakdown> {
+        self.arrive(theta);
         self.current = self.admit_at(true, eval);
-        self.solve();
+        self.solve()
     }
 
     /// Takes the evaluation of the last trial in as the next iterate; its unit vector is `moved` away from the last one, and it
     /// is h·d from the last θ, divided by `grown`.
-    pub fn advance(&mut self, h: f64, grown: f64, moved: f64, eval: &Eval) {
-        // ⟨ĝ_k, θ + h·d⟩ from the Gram matrix: no pass over the parameters.
+    pub fn advance(&mut self, h: f64, grown: f64, moved: f64, eval: &Eval) -> Result<(), Breakdown> {
+        // ⟨ĝ_k, θ + h·d⟩ from the Gram matrix or the saddle: no pass over the parameters.
         let (rho, new_rho) = (self.here.rho, self.trial.rho);
         let factor = h * rho.powf(self.degree - 1.0);
-        self.members.gram_lambda(&mut self.products);
+        match &self.geometry {
+            None => self.members.gram_lambda(&mut self.products),
+            Some(g) => {
+                let dual_norm = self.squared.sqrt();
+                self.products.clear();
+                self.products.extend(g.rises.iter().map(|rise| dual_norm * rise));
+            }
+        }
         for k in 0..self.members.slots() {
             let member = self.members.get_mut(k);
             member.along = (rho * member.along + factor * self.products[k]) / (new_rho * grown);
@@ -115,15 +156,15 @@ impl Running {
         std::mem::swap(&mut self.here, &mut self.trial);
         self.current = self.admit_at(true, eval);
         self.prune(eval.ln_loss_sum);
-        self.solve();
+        self.solve()
     }
 
     /// Takes the evaluation of the last trial in as a lesson: the iterate, with this ln 𝓛, stays.
-    pub fn learn(&mut self, moved: f64, eval: &Eval, ln_loss_sum: f64) {
+    pub fn learn(&mut self, moved: f64, eval: &Eval, ln_loss_sum: f64) -> Result<(), Breakdown> {
         let k = self.admit_at(false, eval);
         self.members.get_mut(k).reach = moved;
         self.prune(ln_loss_sum);
-        self.solve();
+        self.solve()
     }
 
     fn admit_at(&mut self, is_here: bool, eval: &Eval) -> usize {
@@ -146,7 +187,12 @@ impl Running {
 
     /// Drops what is out of reach, repelling, or beyond the number, oldest first. ln 𝓛 is that of the iterate.
     fn prune(&mut self, ln_loss_sum: f64) {
-        self.members.within(&self.here.unit, self.epsilon, &mut self.keep);
+        let (unit, geometry) = (&self.here.unit, &self.geometry);
+        let distance = |m: &Member| match geometry {
+            None => m.distance(unit),
+            Some(g) => g.distance(m.unit.iter().map(|u| f64::from(*u)), unit),
+        };
+        self.members.within(self.epsilon, distance, &mut self.keep);
         self.keep[self.current] = true;
         let height = self.here.rho.powf(self.degree);
         let own = self.members.length(self.current);
@@ -163,7 +209,9 @@ impl Running {
             let piece = height * (m.along - (1.0 - 1.0 / self.degree) * m.euler) + m.entropy;
             let error = piece + ln_loss_sum;
             let gap = self.members.gap(k, self.current);
-            if self.keep[k] && error < -self.repel * height * gap * m.reach {
+            // ‖u_k − u‖₂, or a bound of it.
+            let apart = if self.geometry.is_some() { m.distance(&self.here.unit) } else { m.reach };
+            if self.keep[k] && error < -self.repel * height * gap * apart {
                 self.keep[k] = false;
                 self.repelled += 1;
             }
@@ -196,9 +244,36 @@ impl Running {
         self.h.min(self.kappa * rho / (self.squared.sqrt() * rho.powf(self.degree - 1.0)))
     }
 
-    /// Solves the quadratic programme for the length that would be tried with the last direction, and aggregates the
-    /// field of the current iterate.
-    fn solve(&mut self) {
+    /// Solves the quadratic programme (or the saddle) for the length that would be tried with the last direction, and aggregates
+    /// the field of the current iterate.
+    fn solve(&mut self) -> Result<(), Breakdown> {
+        if self.geometry.is_some() {
+            self.solve_saddle()?;
+        } else {
+            self.solve_programme();
+        }
+        let weighted = self.members.live().filter(|(k, _)| self.members.lambda[*k] > 0.0);
+        self.standoff = weighted.map(|(k, m)| self.members.lambda[k] * m.error).sum();
+        self.aggregate();
+        Ok(())
+    }
+
+    fn solve_saddle(&mut self) -> Result<(), Breakdown> {
+        let Some(geometry) = &mut self.geometry else { return Ok(()) };
+        let power = self.here.rho.powf(self.degree - 1.0);
+        // The first direction has no length before it, and none is needed: nothing has been refused yet.
+        let last = if self.squared > 0.0 { self.squared.sqrt() * power } else { f64::INFINITY };
+        let r = (self.h * last).min(self.kappa * self.here.rho);
+        self.linear.clear();
+        self.linear.extend((0..self.members.slots()).map(|k| self.members.get(k).error / (r * power)));
+        let Found { dual_norm, lambda } = geometry.solve(&self.members, &self.linear)?;
+        self.members.lambda.copy_from_slice(&lambda);
+        self.squared = dual_norm * dual_norm;
+        self.h = r / (dual_norm * power);
+        Ok(())
+    }
+
+    fn solve_programme(&mut self) {
         let k = self.members.slots();
         self.linear.clear();
         if k > 1 {
@@ -209,9 +284,6 @@ impl Running {
         let solution = self.solver.solve(Gram::new(gram, k, stride), &self.linear, &self.members.lambda);
         self.squared = solution.norm_squared;
         self.members.lambda.copy_from_slice(solution.lambda);
-        let weighted = self.members.live().filter(|(k, _)| self.members.lambda[*k] > 0.0);
-        self.standoff = weighted.map(|(k, m)| self.members.lambda[k] * m.error).sum();
-        self.aggregate();
     }
 
     pub fn aggregate(&mut self) {
@@ -231,6 +303,9 @@ impl Running {
 
     /// ‖u′ − u‖ of the last trial.
     pub fn moved(&self) -> f64 {
-        crate::numeric::distance(&self.here.unit, &self.trial.unit)
+        match &self.geometry {
+            None => crate::numeric::distance(&self.here.unit, &self.trial.unit),
+            Some(g) => g.distance(self.trial.unit.iter().copied(), &self.here.unit),
+        }
     }
 }
