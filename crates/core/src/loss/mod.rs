@@ -5,9 +5,10 @@
 
 use std::fmt::Debug;
 
+use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
-use crate::numeric::{Scaled, exp_of, largest, wide};
+use crate::numeric::{Scaled, exp_of, largest};
 
 mod cross_entropy;
 mod exponential;
@@ -123,30 +124,62 @@ fn accumulate_binary(
     let n = labels.len();
     let (out, cot) = (&out[..n], &mut cot[..n]);
     // The anchors wait in the place of the cotangents. A NaN is no largest anchor, but makes the sum one.
-    let anchor = wide(|| {
-        cot.iter_mut()
-            .zip(out)
-            .zip(labels)
-            .for_each(|((cot, out), label)| *cot = parts(sign(*label) * out).anchor);
-        largest(cot)
-    });
+    let anchor = Arch::new().dispatch(Anchors { parts: &parts, out, labels, cot });
     let factor = into.raise(anchor);
-    let shift = into.shift;
-    let mut sums = [0.0; 8];
-    wide(|| {
+    into.sum += Arch::new().dispatch(Weights { parts: &parts, shift: into.shift, out, labels, cot });
+    factor
+}
+
+/// Writes the anchors to `cot`; the largest.
+struct Anchors<'a, P> {
+    parts: &'a P,
+    out: &'a [f64],
+    labels: &'a [u32],
+    cot: &'a mut [f64],
+}
+
+// Structures rather than closures, which the compiler leaves outside the code for wide vectors once they are long.
+impl<P: Fn(f64) -> Parts> WithSimd for Anchors<'_, P> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let Anchors { parts, out, labels, cot } = self;
+        for ((cot, out), label) in cot.iter_mut().zip(out).zip(labels) {
+            *cot = parts(sign(*label) * out).anchor;
+        }
+        largest(cot)
+    }
+}
+
+/// From anchors to cotangents in the scale e^{shift}; the sum of the losses.
+struct Weights<'a, P> {
+    parts: &'a P,
+    shift: f64,
+    out: &'a [f64],
+    labels: &'a [u32],
+    cot: &'a mut [f64],
+}
+
+impl<P: Fn(f64) -> Parts> WithSimd for Weights<'_, P> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let Weights { parts, shift, out, labels, cot } = self;
+        let mut sums = [0.0; 8];
         let ((cot, cot_rest), (out, out_rest)) = (cot.as_chunks_mut::<8>(), out.as_chunks::<8>());
         let (labels, labels_rest) = labels.as_chunks::<8>();
         for ((cot, out), labels) in cot.iter_mut().zip(out).zip(labels) {
             for k in 0..8 {
-                example(&parts, shift, &mut sums[k], &mut cot[k], out[k], labels[k]);
+                example(parts, shift, &mut sums[k], &mut cot[k], out[k], labels[k]);
             }
         }
         for (k, ((cot, out), label)) in cot_rest.iter_mut().zip(out_rest).zip(labels_rest).enumerate() {
-            example(&parts, shift, &mut sums[k], cot, *out, *label);
+            example(parts, shift, &mut sums[k], cot, *out, *label);
         }
-    });
-    into.sum += sums.iter().sum::<f64>();
-    factor
+        sums.iter().sum::<f64>()
+    }
 }
 
 /// Adds an example's value to `sum`, and makes its anchor its cotangent, both in the scale e^{shift}.
