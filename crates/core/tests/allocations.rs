@@ -6,7 +6,7 @@ use allocation_counter::measure;
 use latephase_core::algorithm::AnyAlgorithm;
 use latephase_core::loss::AnyLoss;
 use latephase_core::model::AnyModel;
-use latephase_core::probe::{AnyProbe, Context, End, Probe, StepRecord};
+use latephase_core::probe::{AnyProbe, Context, End, StepRecord};
 use latephase_core::rng::stream;
 use latephase_core::{Data, Iterate, Problem, RowSet};
 use rand::Rng;
