@@ -10,7 +10,8 @@
 //! `tangent` the same for the parts across θ, `chord` that from the way of θ/‖θ‖ while ‖θ‖ grows by a twentieth, `off` the angle of a direction with θ: its sine is the KKT residual over ‖θ‖, and the
 //! length of a direction of ln q_min is L/(‖θ‖ cos off).
 
-use std::io::Read;
+mod digits;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,29 +24,15 @@ use latephase_core::numeric::{angle, axpy, dot, norm};
 use latephase_core::probe::{Context, Probe, Row, Snapshot, Stationarity};
 use latephase_core::quadratic::Bounded;
 use latephase_core::rng::stream;
-use latephase_core::{Data, Iterate, Problem, RowSet};
+use latephase_core::{Iterate, Problem, RowSet};
 use serde_json::json;
+
+use digits::{Failed, digits};
 
 /// Weights below this have no part in a direction, and their squares would be 0.
 const NOTHING: f64 = 1e-30;
 /// What ‖θ‖ grows by while the chord of θ/‖θ‖ is taken.
 const WINDOW: f64 = 1.05;
-
-type Failed = Box<dyn std::error::Error>;
-
-/// The first `n` digits on standard input, even ones positive, pixels over 16.
-fn digits(n: usize) -> Result<Data, Failed> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
-    let (mut inputs, mut labels) = (Vec::new(), Vec::new());
-    for line in text.lines().take(n) {
-        let numbers: Vec<f64> = line.split(',').map(str::parse).collect::<Result<_, _>>()?;
-        let [pixels @ .., digit] = &numbers[..] else { return Err("an empty line".into()) };
-        inputs.extend(pixels.iter().map(|p| p / 16.0));
-        labels.push(u32::from(digit % 2.0 != 0.0));
-    }
-    Ok(Data::new(inputs, labels, vec!["even".into(), "odd".into()], vec![64])?)
-}
 
 /// The part of v across θ.
 fn across(v: &[f64], theta: &[f64]) -> Vec<f64> {
