@@ -16,14 +16,18 @@ const FOLLOWING: [&str; 4] = ["direction", "sgd", "theory", "near"];
 
 /// Allocations of the calling thread in 20 steps after 10 others, on the full set.
 fn allocations(model: &str, loss: &str, pace: &str, data: (usize, &[usize]), threads: usize) -> u64 {
-    allocations_with(model, loss, &format!("pace = {{ {pace} }}"), data, threads, &[])
+    allocations_with(model, loss, &stepped(&format!("pace = {{ {pace} }}")), data, threads, &[])
 }
 
-/// The same with any settings of the algorithm, and probes that see every step. After the first steps an epoch has ended.
+fn stepped(settings: &str) -> String {
+    format!("kind = 'stepped'\n{settings}")
+}
+
+/// The same of any algorithm, with probes that see every step. After the first steps an epoch has ended, and a small bundle is full.
 fn allocations_with(
     model: &str,
     loss: &str,
-    settings: &str,
+    text: &str,
     (n, input): (usize, &[usize]),
     threads: usize,
     probes: &[&str],
@@ -39,7 +43,7 @@ fn allocations_with(
     let model = model.build().assemble(&data.shape, loss.outputs(2).unwrap()).unwrap();
     let theta = model.init(&mut stream(5, "model", 0));
     let problem = Problem::new(model, loss, Arc::new(data), None);
-    let algorithm: AnyAlgorithm = toml::from_str(&format!("kind = 'stepped'\n{settings}")).unwrap();
+    let algorithm: AnyAlgorithm = toml::from_str(text).unwrap();
     let mut algorithm = algorithm.build();
     algorithm.begin(&problem, 0).unwrap();
     let mut at = Iterate::new(theta);
@@ -74,9 +78,11 @@ fn allocations_with(
         probes.iter_mut().for_each(|p| p.step(&record));
     };
     let mut steps = |k: usize| (0..k).for_each(|_| step());
+    // A bundle's buffers are there once it is full.
+    let first = if text.contains("'bundle'") { 400 } else { 10 };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
-        steps(10);
+        steps(first);
         measure(|| steps(20)).count_total
     })
 }
@@ -119,7 +125,7 @@ fn steps_on_mini_batches_allocate_nothing() {
                 [("kind = 'mlp'\nwidths = [40]", "exponential"), ("kind = 'linear'", "cross-entropy")]
             {
                 let settings = format!("pace = {{ {pace} }}\nbatch = {{ {batch} }}");
-                let count = allocations_with(model, loss, &settings, (40, &[5]), 1, &[]);
+                let count = allocations_with(model, loss, &stepped(&settings), (40, &[5]), 1, &[]);
                 assert_eq!(count, 0, "{model} {loss} {settings}");
             }
         }
@@ -133,11 +139,25 @@ fn probes_that_follow_the_path_allocate_nothing_in_a_step() {
         let count = allocations_with(
             model,
             "exponential",
-            "pace = { kind = 'loss-scaled', eta = 0.001 }",
+            &stepped("pace = { kind = 'loss-scaled', eta = 0.001 }"),
             (40, &[5]),
             1,
             &[probe],
         );
         assert_eq!(count, 0, "{probe}");
+    }
+}
+
+#[test]
+fn evaluations_of_a_bundle_flow_allocate_nothing() {
+    for setting in ["kappa = 0.01", "tolerance = 0.1", "kappa = 0.02\nhold = 3"] {
+        for model in ["kind = 'mlp'\nwidths = [40]", "kind = 'mlp'\nwidths = [12, 12]"] {
+            let bundle = format!("kind = 'bundle'\nmembers = 12\n{setting}");
+            assert_eq!(
+                allocations_with(model, "exponential", &bundle, (40, &[5]), 1, &[]),
+                0,
+                "{model} {setting}"
+            );
+        }
     }
 }

@@ -332,31 +332,36 @@ fn held_at_a_temperature_the_flow_is_that_of_the_margin() {
         let at_the_end = |hold: &str, end: f64| {
             let text = format!("kind = 'bundle'\nkappa = 0.01\nhold = {hold}");
             let (mut bundle, mut at) = (begin(&text, &problem), Iterate::new(theta.clone()));
-            let (mut path, mut start) = (0.0, None);
+            let (mut path, mut start, mut best) = (0.0, None, 0.0f64);
             while norm(at.theta()).ln() + at.beyond < end {
                 let before = unit(at.theta());
                 let radius = norm(at.theta());
                 bundle.step(&problem, &mut at).unwrap();
                 path += distance(&before, &unit(at.theta()));
+                if norm(at.theta()).ln() + at.beyond > end - 0.5 {
+                    best = best.max(margin(&problem, &mut at));
+                }
                 if at.beyond > 0.0 {
                     let held = *start.get_or_insert(radius);
                     assert_close(norm(at.theta()), held, 1e-13, "θ stays where it is");
                 }
             }
-            (at, path)
+            (at, path, best)
         };
         let end = if degree == 2.0 { 9.0 } else { 7.5 };
-        let (mut never, _) = at_the_end("inf", end);
-        let (mut held, path) = at_the_end("1e5", end);
+        let (mut never, _, best) = at_the_end("inf", end);
+        let (mut held, path, best_held) = at_the_end("1e5", end);
         assert_eq!(never.beyond, 0.0);
         assert!(held.beyond > 1.0 && path > 0.0);
         let loss = ln_loss(&problem, &mut held);
         let (a, b) = (ln_loss(&problem, &mut never), held.ln_loss_beyond(loss, Some(degree)));
-        // The last steps end at slightly different radii, and pieces are told apart to 1e-5 of the margin.
+        // The last steps end at slightly different radii, and at different places beside the ridge that they slide along: the margin
+        // of a single step falls short of the ridge's by up to some 2e-3, and ln of the loss by as much.
+        let (m, m_held) = (margin(&problem, &mut never), margin(&problem, &mut held));
         let ln_radius = norm(never.theta()).ln() - norm(held.theta()).ln() - held.beyond;
-        assert_close(a, b * (degree * ln_radius).exp(), 2e-3, "ln of the loss");
-        assert_close(margin(&problem, &mut never), margin(&problem, &mut held), 2e-3, "margin");
-        assert!(distance(&unit(never.theta()), &unit(held.theta())) < 0.02, "{activation}");
+        assert_close(a / m, b * (degree * ln_radius).exp() / m_held, 1e-4, "ln of the loss");
+        assert_close(best, best_held, 5e-4, "margin");
+        assert!(distance(&unit(never.theta()), &unit(held.theta())) < 5e-3, "{activation}");
         assert_close(never.clocks.ln_time, held.clocks.ln_time, 5e-2, "ln of the time");
     }
 }
