@@ -49,7 +49,7 @@ fn allocations_with(
     let mut at = Iterate::new(theta);
     let context = Context {
         problem: &problem,
-        theta: &at.theta().to_vec(),
+        theta: at.theta(),
         norms: vec![algorithm.norm()],
         weight_decay: 0.0,
     };
