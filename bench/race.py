@@ -75,13 +75,14 @@ def target():
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 
 
-def build(*what):
-    subprocess.run(["cargo", "build", "--release", "-q", *what], cwd=ROOT, check=True)
+def build():
+    """Everything at once: a package alone has other features of what it depends on, and is built anew."""
+    subprocess.run(["cargo", "build", "--release", "-q", "--workspace", "--bins", "--examples"], cwd=ROOT, check=True)
 
 
 def steps(args):
     """A row for each workload and number of threads."""
-    build("-p", "latephase-core", "--example", "step_times")
+    build()
     ours = target() / "examples/step_times"
     mnist = ["--mnist", args.mnist] if args.mnist else []
     scripts = {peer: args.peers / f"{peer}_step.py" for peer in ("torch", "jax")} if args.peers else {}
@@ -132,7 +133,7 @@ def steps(args):
 
 def loss(args):
     """The summary of time_to_loss.py."""
-    build("-p", "latephase")
+    build()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "loss.json"
         command = [args.python, ROOT / "bench/time_to_loss.py", "--threads", *args.threads[:1], "--repetitions", args.loss_rounds]
@@ -146,7 +147,7 @@ def many(args):
     """The table of many_runs.py."""
     import many_runs
 
-    build("-p", "latephase-lab", "--example", "many_runs")
+    build()
     given = ["--rounds", args.rounds, "--python", args.python, "--binary", target() / "examples/many_runs"]
     given += ["--threads", *args.threads]
     table, all_lines = many_runs.race(many_runs.arguments([str(part) for part in given]))
@@ -155,7 +156,7 @@ def many(args):
 
 def far(args):
     """Whole processes, files and report included."""
-    build("-p", "latephase")
+    build()
     table = []
     threads = max(args.threads)
     for name, (spec, *settings) in FAR.items():
