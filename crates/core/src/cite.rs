@@ -48,6 +48,7 @@ cites! {
     BURKE_2005 "burke-2005" "J. V. Burke, A. S. Lewis, M. L. Overton. A Robust Gradient Sampling Algorithm for Nonsmooth, Nonconvex Optimization. SIAM J. Optimization 15(3), 2005.";
     DAVIS_2020 "davis-2020" "D. Davis, D. Drusvyatskiy, S. Kakade, J. D. Lee. Stochastic Subgradient Method Converges on Tame Functions. Foundations of Computational Mathematics 20, 2020.";
     DORMAND_PRINCE_1980 "dormand-prince-1980" "J. R. Dormand, P. J. Prince. A Family of Embedded Runge-Kutta Formulae. J. Computational and Applied Mathematics 6, 1980.";
+    HAIRER_WANNER_1996 "hairer-wanner-1996" "E. Hairer, G. Wanner. Solving Ordinary Differential Equations II: Stiff and Differential-Algebraic Problems. Second edition, Springer 1996.";
     VARDI_2022 "vardi-2022" "G. Vardi, O. Shamir, N. Srebro. On Margin Maximization in Linear and ReLU Networks. NeurIPS 2022, arXiv 2110.02732.";
     PAPYAN_2020 "papyan-2020" "V. Papyan, X. Y. Han, D. L. Donoho. Prevalence of Neural Collapse during the Terminal Phase of Deep Learning Training. PNAS 117(40), 2020, arXiv 2008.08186.";
     HE_2015 "he-2015" "K. He, X. Zhang, S. Ren, J. Sun. Delving Deep into Rectifiers. ICCV 2015.";

@@ -47,12 +47,8 @@ fn allocations_with(
     let mut algorithm = algorithm.build();
     algorithm.begin(&problem, 0).unwrap();
     let mut at = Iterate::new(theta);
-    let context = Context {
-        problem: &problem,
-        theta: at.theta(),
-        norms: vec![algorithm.norm()],
-        weight_decay: 0.0,
-    };
+    let context =
+        Context { problem: &problem, theta: at.theta(), norms: vec![algorithm.norm()], weight_decay: 0.0 };
     let mut probes: Vec<_> = probes
         .iter()
         .map(|kind| {

@@ -271,6 +271,7 @@ fn every_clock_tells_the_flows_time() {
     for text in [
         "kind = 'flow'",
         "kind = 'bundle'",
+        "kind = 'implicit'",
         "kind = 'stepped'\npace = { kind = 'loss-scaled', eta = 0.01 }",
         "kind = 'stepped'\npace = { kind = 'unit-decrease', eta = 0.01 }",
     ] {
@@ -317,10 +318,57 @@ fn the_account_bounds_the_bundles_error_and_keeps_the_tolerance() {
 }
 
 #[test]
+fn the_implicit_flow_has_order_two_and_its_account_the_size_of_its_error() {
+    for text in SMOOTH {
+        let problem = problem(model(text, 2, 1), "kind = 'exponential'", four_points());
+        let theta = problem.model.init(&mut stream(4, "model.init", 0));
+        let at =
+            |settings: &str| direction_at(&format!("kind = 'implicit'\n{settings}"), &problem, &theta, -20.0);
+        let [a, b, c, d] = [0.016, 0.008, 0.004, 0.002].map(|kappa| at(&format!("kappa = {kappa}")));
+        let order = 0.5 * (distance(&a, &b) / distance(&c, &d)).log2();
+        assert!(order > 1.5, "{text}: order {order}");
+        let euler = at("kappa = 0.004\norder = 1");
+        assert!(distance(&euler, &d) > 4.0 * distance(&c, &d), "{text}: the first order is worse");
+        // What is interpolated within the flow's own last step is of second order in that.
+        let flow = direction_at("kind = 'flow'\nrtol = 1e-14", &problem, &theta, -20.0);
+        assert!(distance(&d, &flow) < 1e-3, "{text}: off the flow by {:e}", distance(&d, &flow));
+        let way = distance(&unit(&theta), &d);
+        for tolerance in [0.02, 0.005] {
+            let (end, implicit) =
+                run_to(&format!("kind = 'implicit'\ntolerance = {tolerance}"), &problem, &theta, -20.0);
+            let (error, account) =
+                (distance(&at(&format!("tolerance = {tolerance}")), &d), implicit.direction_error());
+            assert!(error < 5.0 * account.max(0.1 * tolerance * way), "{text}: {error:e}, {account:e}");
+            assert!(account < 3.0 * tolerance * way.max(0.1), "{text}: {account:e} over a way of {way}");
+            assert!(end.clocks.step < 400, "{text}: {} steps", end.clocks.step);
+        }
+    }
+}
+
+#[test]
 fn a_tolerance_and_a_step_exclude_each_other() {
     let (problem, _) = random_problem(2, 5, "'relu'", 3);
-    let refused = algorithm("kind = 'bundle'\nkappa = 0.01\ntolerance = 0.1").build().begin(&problem, 0);
-    assert!(refused.is_err_and(|e| e.field == "tolerance" && e.message.contains("kappa")));
+    for kind in ["bundle", "implicit"] {
+        let text = format!("kind = '{kind}'\nkappa = 0.01\ntolerance = 0.1");
+        let refused = algorithm(&text).build().begin(&problem, 0);
+        assert!(refused.is_err_and(|e| e.field == "tolerance" && e.message.contains("kappa")));
+    }
+}
+
+#[test]
+fn the_implicit_flow_refuses_kinks_that_it_does_not_know() {
+    let begins = |model_text: &str, inputs: usize| {
+        let problem =
+            problem(model(model_text, inputs, 1), "kind = 'exponential'", random_data(2, 6, inputs));
+        algorithm("kind = 'implicit'").build().begin(&problem, 0)
+    };
+    let refused = begins("kind = 'mlp'\nwidths = [4, 3]", 5);
+    assert!(refused.is_err_and(|e| e.field == "kind" && e.message.contains("bundle")));
+    for known in
+        ["kind = 'mlp'\nwidths = [4]", "kind = 'mlp'\nwidths = [4, 3]\nactivation = 'relu-power'", SMOOTH[0]]
+    {
+        assert!(begins(known, 5).is_ok(), "{known}");
+    }
 }
 
 #[test]
@@ -443,6 +491,50 @@ fn the_bundle_leaves_a_kink_that_repels_with_one_gradient() {
             assert!(ours < 0.2 * half, "half of the distance is too much to ask: {half}");
         }
     }
+}
+
+#[test]
+fn the_implicit_flow_slides_along_ties_and_kinks_that_attract() {
+    let problem = formula(2, 2, valley);
+    let (at, _) = run_to("kind = 'implicit'\nkappa = 0.01", &problem, &[2000.0, 1500.0], -1e6);
+    // Every element of the hull has first entry 1, and the two weights end at 1/3 and 2/3.
+    assert_close(at.theta()[0] - 2000.0, at.clocks.clock, 1e-9, "speed");
+    assert!((3.0 * at.theta()[1] - 2f64.ln()).abs() < 1e-3, "e^(−q) in the ratio 1 : 2, at {:?}", at.theta());
+    assert!(at.clocks.step < 1000, "{} steps", at.clocks.step);
+
+    // Half of the kinks of a ReLU network attract: an oracle of another kind, the bundle at short steps.
+    for seed in [0, 1, 3] {
+        let (problem, theta) = random_problem(seed, 12, "'relu'", 20);
+        let target = -200.0;
+        let to = |kappa: f64| {
+            direction_at(&format!("kind = 'implicit'\nkappa = {kappa}"), &problem, &theta, target)
+        };
+        let fine = to(5e-4);
+        let bundle = direction_at("kind = 'bundle'\nkappa = 0.0005", &problem, &theta, target);
+        let (far, near) = (distance(&to(4e-3), &fine), distance(&to(1e-3), &fine));
+        assert!(
+            distance(&fine, &bundle) < 0.02,
+            "seed {seed}: off the bundle by {}",
+            distance(&fine, &bundle)
+        );
+        assert!(near < 0.01 && far < 0.04, "seed {seed}: {far}, {near}");
+    }
+}
+
+#[test]
+fn the_implicit_flow_leaves_a_kink_that_repels_with_one_gradient() {
+    let problem = formula(2, 1, ridge);
+    let lag = |kappa: f64| {
+        let mut implicit = begin(&format!("kind = 'implicit'\nkappa = {kappa}"), &problem);
+        let mut at = Iterate::new(vec![1.0, -0.05]);
+        while norm(at.theta()) < 50.0 {
+            implicit.step(&problem, &mut at).unwrap();
+        }
+        (at.clocks.clock - 4.0 - 0.05 - at.theta()[1]).abs()
+    };
+    // It crosses at time 4, and from there the second entry grows at rate 1; a step that crosses is off by a part of itself.
+    let lags = [0.02, 0.01, 0.005].map(lag);
+    assert!(lags[0] < 0.1 && lags[1] < 0.05 && lags[2] < 0.025, "{lags:?}");
 }
 
 #[test]
@@ -708,6 +800,9 @@ fn a_run_resumed_from_a_checkpoint_has_the_bits_of_one_that_was_not() {
     for norm in ["'l1'", "'linf'", "{ kind = 'lp', p = 3 }", "'frobenius-max'"] {
         all.push(format!("kind = 'bundle'\nkappa = 0.02\nhold = 5\nnorm = {norm}"));
     }
+    all.push("kind = 'implicit'\nkappa = 0.01".into());
+    all.push("kind = 'implicit'\ntolerance = 0.1".into());
+    all.push("kind = 'implicit'\nkappa = 0.02\nhold = 5\norder = 1".into());
     all.push("kind = 'flow'\nrtol = 1e-4\nfloor = 0".into());
     all.push("kind = 'flow'\nrtol = 1e-3\nfloor = 0\ntableau = 'heun'\nnorm = 'linf'".into());
     let (problem, theta) = random_problem(2, 23, "'relu'", 7);
@@ -744,13 +839,15 @@ fn a_run_resumed_from_a_checkpoint_has_the_bits_of_one_that_was_not() {
 fn a_checkpoint_of_something_else_is_refused() {
     let (problem, theta) = random_problem(2, 23, "'relu'", 7);
     let (other, _) = random_problem(2, 23, "'relu'", 8);
-    for text in ["kind = 'bundle'", "kind = 'flow'", "kind = 'stepped'\npace = 'unit-decrease'"] {
+    for text in
+        ["kind = 'bundle'", "kind = 'implicit'", "kind = 'flow'", "kind = 'stepped'\npace = 'unit-decrease'"]
+    {
         assert!(begin(text, &problem).load(&State::default()).is_err(), "{text}: an empty checkpoint");
         let mut algorithm = begin(text, &problem);
         let mut at = Iterate::new(theta.clone());
         (0..5).for_each(|_| algorithm.step(&problem, &mut at).unwrap());
         assert!(Iterate::load(&other, &at.save()).is_err(), "θ of another model");
-        if text.contains("bundle") {
+        if text.contains("bundle") || text.contains("implicit") {
             assert!(begin(text, &other).load(&algorithm.save()).is_err(), "{text}: members of another model");
         }
     }
@@ -803,7 +900,9 @@ fn a_permutation_of_the_examples_does_not_change_the_path() {
     let order: Vec<usize> = (0..12).map(|i| (5 * i + 2) % 12).collect();
     let model = model("kind = 'mlp'\nwidths = [8]\nactivation = 'relu-power'", 5, 1);
     let problem_b = problem(model, "kind = 'exponential'", Arc::new(random_data(4, 12, 5).select(&order)));
-    for text in ["kind = 'bundle'", "kind = 'flow'", "kind = 'stepped'\npace = 'unit-decrease'"] {
+    for text in
+        ["kind = 'bundle'", "kind = 'implicit'", "kind = 'flow'", "kind = 'stepped'\npace = 'unit-decrease'"]
+    {
         let (a, _) = run_to(text, &problem_a, &theta, -10.0);
         let (b, _) = run_to(text, &problem_b, &theta, -10.0);
         assert!(distance(a.theta(), b.theta()) <= 1e-8 * norm(a.theta()), "{text}");

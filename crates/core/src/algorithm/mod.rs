@@ -9,11 +9,13 @@ use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
 
 mod bundle;
 mod flow;
+mod implicit;
 mod prgd;
 mod stepped;
 
 pub use bundle::Bundle;
 pub use flow::{Flow, Tableau};
+pub use implicit::Implicit;
 pub use prgd::Prgd;
 pub use stepped::Stepped;
 
@@ -102,6 +104,7 @@ crate::catalogue! {
     pub AnyAlgorithm: Algorithm, "algorithm" {
         "stepped" => Stepped,
         "bundle" => Bundle,
+        "implicit" => Implicit,
         "flow" => Flow,
         "prgd" => Prgd,
     }

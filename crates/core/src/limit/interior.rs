@@ -2,15 +2,14 @@
 //!
 //! > min ½yᵀGy − bᵀy over y = (λ, μ), λ_c ≥ 0 and 0 ≤ μ_e ≤ λ_c(e)
 //!
-//! with one λ for each constraint and one μ for each kink, the weight of its right-hand slope. Kinks of different neurons are
-//! orthogonal, so that G has a block for each neuron beside the rows of the constraints, and a Newton step costs their
-//! Cholesky factors and a Schur complement of the size of the constraints.
+//! with one λ for each constraint and one μ for each kink, the weight of its right-hand slope. [`Shares`] knows the structure
+//! of G.
 //!
 //! # References
 //! Mehrotra 1992 (predictor and corrector); Wright, *Primal-Dual Interior-Point Methods* (1997), chapter 5
 
 use crate::numeric::{axpy, dot};
-use crate::quadratic::factor::Factor;
+use crate::quadratic::shares::{Factored, Shares, Weights};
 
 /// Newton steps at most.
 const STEPS: usize = 80;
@@ -19,87 +18,15 @@ const CLOSED: f64 = 1e-15;
 
 /// The programme.
 pub(super) struct Programme {
-    /// ⟨g_c, g_d⟩ of the constraints, row by row.
-    pub constraints: Vec<f64>,
-    /// For each kink the inner products with all constraints.
-    pub mixed: Vec<Vec<f64>>,
-    /// For each group of kinks, which follow each other in order, their inner products.
-    pub blocks: Vec<Vec<f64>>,
-    /// The constraint of each kink.
-    pub owner: Vec<usize>,
+    /// G.
+    pub matrix: Shares,
     /// b of the constraints, and of the kinks.
     pub right: (Vec<f64>, Vec<f64>),
-}
-
-/// y.
-pub(super) struct Weights {
-    pub lambda: Vec<f64>,
-    pub mu: Vec<f64>,
-}
-
-/// A factored Newton matrix.
-struct Factored {
-    blocks: Vec<Factor>,
-    /// L⁻¹ of the kinks' blocks times their rows with the constraints.
-    rows: Vec<Vec<f64>>,
-    schur: Factor,
 }
 
 impl Programme {
     fn sizes(&self) -> (usize, usize) {
         (self.right.0.len(), self.right.1.len())
-    }
-
-    /// G y.
-    fn times(&self, y: &Weights) -> Weights {
-        let (s, _) = self.sizes();
-        let mut lambda: Vec<f64> =
-            self.constraints.chunks_exact(s.max(1)).map(|row| dot(row, &y.lambda)).collect();
-        let mut mu: Vec<f64> = self.mixed.iter().map(|row| dot(row, &y.lambda)).collect();
-        self.mixed.iter().zip(&y.mu).for_each(|(row, m)| axpy(*m, row, &mut lambda));
-        let mut from = 0;
-        for block in &self.blocks {
-            let n = block.len().isqrt();
-            for i in 0..n {
-                mu[from + i] += dot(&block[i * n..(i + 1) * n], &y.mu[from..from + n]);
-            }
-            from += n;
-        }
-        Weights { lambda, mu }
-    }
-
-    /// G + AᵀDA, factored: D for λ ≥ 0, μ ≥ 0 and λ ≥ μ.
-    fn factor(&self, d: [&[f64]; 3]) -> Option<Factored> {
-        let (s, _) = self.sizes();
-        let mut schur = self.constraints.clone();
-        (0..s).for_each(|c| schur[c * s + c] += d[0][c]);
-        self.owner.iter().zip(d[2]).for_each(|(c, d)| schur[c * s + c] += d);
-        let (mut blocks, mut rows) = (Vec::new(), Vec::new());
-        let mut from = 0;
-        for block in &self.blocks {
-            let n = block.len().isqrt();
-            let mut block = block.clone();
-            (0..n).for_each(|i| block[i * n + i] += d[1][from + i] + d[2][from + i]);
-            let block = Factor::of(&block, n)?;
-            let mut group: Vec<Vec<f64>> = Vec::new();
-            for i in 0..n {
-                let mut row = self.mixed[from + i].clone();
-                row[self.owner[from + i]] -= d[2][from + i];
-                group.iter().enumerate().for_each(|(j, earlier)| axpy(-block.row(i)[j], earlier, &mut row));
-                crate::numeric::scale(1.0 / block.row(i)[i], &mut row);
-                group.push(row);
-            }
-            for row in &group {
-                for c in (0..s).filter(|c| row[*c] != 0.0) {
-                    let factor = -row[c];
-                    axpy(factor, &row[..=c], &mut schur[c * s..c * s + c + 1]);
-                }
-            }
-            rows.extend(group);
-            blocks.push(block);
-            from += n;
-        }
-        Some(Factored { blocks, rows, schur: Factor::of(&schur, s)? })
     }
 
     /// The weights. None where rounding stops it early.
@@ -111,7 +38,7 @@ impl Programme {
         // Multipliers of the three kinds of bounds.
         let mut t = [vec![1.0; s], vec![1.0; k], vec![1.0; k]];
         let bounds = |y: &Weights| {
-            let between = self.owner.iter().zip(&y.mu).map(|(c, m)| y.lambda[*c] - m).collect();
+            let between = self.matrix.owner.iter().zip(&y.mu).map(|(c, m)| y.lambda[*c] - m).collect();
             [y.lambda.clone(), y.mu.clone(), between]
         };
         let count = (s + 2 * k) as f64;
@@ -119,11 +46,11 @@ impl Programme {
         for _ in 0..STEPS {
             let slack = bounds(&y);
             let gap: f64 = slack.iter().zip(&t).map(|(a, b)| dot(a, b)).sum::<f64>() / count;
-            let mut rest = self.times(&y);
+            let mut rest = self.matrix.times(&y);
             (0..s).for_each(|c| rest.lambda[c] -= self.right.0[c] + t[0][c]);
             for e in 0..k {
                 rest.mu[e] -= self.right.1[e] + t[1][e] - t[2][e];
-                rest.lambda[self.owner[e]] -= t[2][e];
+                rest.lambda[self.matrix.owner[e]] -= t[2][e];
             }
             let wrong = rest.lambda.iter().chain(&rest.mu).fold(0.0f64, |m, r| m.max(r.abs()));
             if gap <= CLOSED * size && wrong <= 1e-12 || !gap.is_finite() {
@@ -137,7 +64,7 @@ impl Programme {
             last = last.min(merit);
             let d: [Vec<f64>; 3] =
                 [0, 1, 2].map(|i| t[i].iter().zip(&slack[i]).map(|(t, s)| t / s).collect());
-            let Some(factored) = self.factor([&d[0], &d[1], &d[2]]) else { break };
+            let Some(factored) = self.matrix.factor([&d[0], &d[1], &d[2]]) else { break };
             // The predictor aims at 0; what it does to the gap says how far to aim.
             let no = [vec![0.0; s], vec![0.0; k], vec![0.0; k]];
             let (_, ds, dt) = self.step(&factored, &rest, &slack, &t, &d, 0.0, &no);
@@ -180,22 +107,12 @@ impl Programme {
         let pull: [Vec<f64>; 3] = [0, 1, 2]
             .map(|i| (0..t[i].len()).map(|j| (aim - second[i][j]) / slack[i][j] - t[i][j]).collect());
         let mut lambda: Vec<f64> = (0..s).map(|c| pull[0][c] - rest.lambda[c]).collect();
-        let mut mu: Vec<f64> = (0..k).map(|e| pull[1][e] - pull[2][e] - rest.mu[e]).collect();
-        self.owner.iter().zip(&pull[2]).for_each(|(c, p)| lambda[*c] += p);
-        let mut from = 0;
-        for block in &factored.blocks {
-            block.forward(&mut mu[from..from + block.order]);
-            from += block.order;
-        }
-        factored.rows.iter().zip(&mu).for_each(|(row, m)| axpy(-m, row, &mut lambda));
-        factored.schur.solve(&mut lambda);
-        factored.rows.iter().zip(&mut mu).for_each(|(row, m)| *m -= dot(row, &lambda));
-        let mut from = 0;
-        for block in &factored.blocks {
-            block.backward(&mut mu[from..from + block.order]);
-            from += block.order;
-        }
-        let between: Vec<f64> = self.owner.iter().zip(&mu).map(|(c, m)| lambda[*c] - m).collect();
+        let mu: Vec<f64> = (0..k).map(|e| pull[1][e] - pull[2][e] - rest.mu[e]).collect();
+        self.matrix.owner.iter().zip(&pull[2]).for_each(|(c, p)| lambda[*c] += p);
+        let mut y = Weights { lambda, mu };
+        factored.solve(&mut y);
+        let Weights { lambda, mu } = y;
+        let between: Vec<f64> = self.matrix.owner.iter().zip(&mu).map(|(c, m)| lambda[*c] - m).collect();
         let ds = [lambda.clone(), mu.clone(), between];
         let dt =
             [0, 1, 2].map(|i| pull[i].iter().zip(&d[i]).zip(&ds[i]).map(|((p, d), s)| p - d * s).collect());
@@ -239,21 +156,21 @@ mod tests {
             }
             let owner: Vec<usize> = (0..edges.len()).map(|e| (e * 7 + seed as usize) % s).collect();
             let right = (numbers(s).iter().map(|x| x.abs() + 0.1).collect(), numbers(edges.len()));
-            let programme = Programme {
+            let matrix = Shares {
                 constraints: g.iter().flat_map(|a| g.iter().map(|b| dot(a, b))).collect(),
                 mixed: edges.iter().map(|d| g.iter().map(|g| dot(g, d)).collect()).collect(),
                 blocks,
                 owner,
-                right,
             };
+            let programme = Programme { matrix, right };
             let Some(y) = programme.solve(1.0) else { panic!("seed {seed}") };
-            let slope = programme.times(&y);
+            let slope = programme.matrix.times(&y);
             let lambda: Vec<f64> = (0..s).map(|c| slope.lambda[c] - programme.right.0[c]).collect();
             let mu: Vec<f64> = (0..edges.len()).map(|e| slope.mu[e] - programme.right.1[e]).collect();
             let largest = y.lambda.iter().fold(1.0f64, |m, l| m.max(*l));
             // Move any constraint's weight with its kinks' shares, or a share alone: nothing falls.
             for c in 0..s {
-                let own: Vec<usize> = (0..mu.len()).filter(|e| programme.owner[*e] == c).collect();
+                let own: Vec<usize> = (0..mu.len()).filter(|e| programme.matrix.owner[*e] == c).collect();
                 let up = lambda[c] + own.iter().map(|e| mu[*e].min(0.0)).sum::<f64>();
                 assert!(up > -1e-7 * largest, "seed {seed}: {up:e}");
                 let value = lambda[c] * y.lambda[c] + own.iter().map(|e| mu[*e] * y.mu[*e]).sum::<f64>();

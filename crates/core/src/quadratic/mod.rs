@@ -14,9 +14,11 @@
 //! Every answer carries a certificate computed from G itself, so an answer that rounding spoilt says so.
 
 mod bounded;
+pub(crate) mod entropic;
 pub(crate) mod factor;
 mod min_norm;
 mod nnls;
+pub(crate) mod shares;
 mod support;
 
 pub use bounded::Bounded;

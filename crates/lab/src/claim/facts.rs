@@ -46,7 +46,7 @@ pub enum Dynamics {
         /// Local error allowed in a step, relative to ‖θ‖.
         rtol: f64,
     },
-    /// The bundle flow, in ℓ2.
+    /// The bundle flow or the implicit one, in ℓ2.
     Bundle,
     /// Steps.
     Steps {
@@ -384,7 +384,8 @@ fn column(norm: &AnyNorm) -> String {
 fn dynamics(algorithm: &AnyAlgorithm) -> Dynamics {
     match algorithm {
         AnyAlgorithm::Flow(flow) => Dynamics::Flow { norm: column(&flow.norm), rtol: flow.rtol },
-        AnyAlgorithm::Bundle(_) => Dynamics::Bundle,
+        // Either goes through the kinks that it accepts.
+        AnyAlgorithm::Bundle(_) | AnyAlgorithm::Implicit(_) => Dynamics::Bundle,
         AnyAlgorithm::Stepped(steps) => {
             let built = steps.descent.build();
             let memoryless = matches!(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use latephase_core::algorithm::Bundle;
+use latephase_core::algorithm::{Bundle, Implicit};
 use toml::Value;
 
 use crate::error::Error;
@@ -33,6 +33,7 @@ pub fn make(twin: &Spec, dir: &Path, options: Options<'_>) -> Result<(), Error> 
 /// |---|---|
 /// | `stepped` | the pace's `eta` or `alpha`; counts of steps and epochs in `stop` and `look` are doubled |
 /// | `bundle` | `kappa`, and `epsilon` where it is set; without `kappa` the `tolerance` |
+/// | `implicit` | `kappa`; a `tolerance` is a quarter, for the error is of order two |
 /// | `flow` | `rtol` is a sixteenth |
 ///
 /// # Errors
@@ -51,6 +52,13 @@ pub fn of(spec: &Spec) -> Result<Spec, Error> {
                     times(algorithm, "tolerance", 0.5);
                 }
                 times(algorithm, "epsilon", 0.5);
+                Ok(())
+            }
+            "implicit" => {
+                if !times(algorithm, "tolerance", 0.25) {
+                    algorithm.entry("kappa").or_insert(Value::Float(Implicit::KAPPA));
+                    times(algorithm, "kappa", 0.5);
+                }
                 Ok(())
             }
             "flow" => {

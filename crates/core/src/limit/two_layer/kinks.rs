@@ -1,12 +1,13 @@
 //! The programme with a multiplier for every kink, by the interior-point method.
 
-use super::super::interior::{Programme, Weights};
+use super::super::interior::Programme;
 use super::super::pieces::{Pieces, Proximal};
 use super::{Cut, TwoLayer, WEIGHS, Weighed};
 use crate::Breakdown;
 use crate::kkt::{Kinks, Multipliers, Reach};
 use crate::loss::Constraint;
 use crate::numeric::{distance, dot, norm};
+use crate::quadratic::shares::{Shares, Weights};
 
 /// Rounds in which constraints and kinks join.
 const ROUNDS: usize = 40;
@@ -81,10 +82,7 @@ impl TwoLayer<'_> {
             strength * self.tilt[0][i * width + r]
         };
         Programme {
-            constraints,
-            mixed,
-            blocks,
-            owner: kinks.iter().map(|(b, _)| *b).collect(),
+            matrix: Shares { constraints, mixed, blocks, owner: kinks.iter().map(|(b, _)| *b).collect() },
             right: (
                 base.iter().map(|cut| self.right_of(cut)).collect(),
                 (0..kinks.len()).map(of_kink).collect(),
