@@ -17,7 +17,7 @@
 //!   (see [`crate::algorithm::Bundle`]), but constraint by constraint: no temperature.
 //!
 //! The programme is solved by cutting planes: a cut of a concave q̂_i is linear, ⟨g_k, x⟩ ≥ b_k, and the dual of the
-//! programme over the cuts at hand is a non-negative least-squares problem over their Gram matrix ([`Nnls`]), whose size is
+//! programme over the cuts at hand is a non-negative least-squares problem over their Gram matrix ([`Nnls`](crate::quadratic::Nnls)), whose size is
 //! the number of support vectors and kinks, not of parameters. Where kinks are many, each has a multiplier of its own instead,
 //! between 0 and that of its constraint, and an interior-point method uses that neurons are orthogonal. At its end B(x − θ) = Σ λ_k g_k − θ: the step is the KKT
 //! residual in another metric.

@@ -11,7 +11,7 @@
 //!
 //! ψ(λ) = cᵀλ + max_{‖y‖≤1} ⟨v, y⟩ − ‖y − w‖²/2τ,  is attained at  y(λ) = P(w + τv),
 //!
-//! P the projection on the ball, is convex and smooth with ∂ψ/∂λ_k = c_k + ⟨g_k, y⟩ and ∂²ψ/∂λ_k∂λ_l = τ⟨g_k, P'[g_l]⟩,
+//! P the projection on the ball, is convex and smooth with ∂ψ/∂λ_k = c_k + ⟨g_k, y⟩ and ∂²ψ/∂λ_k∂λ_l = τ⟨g_k, P'g_l⟩,
 //! piecewise. A step of Newton's method over the simplex is a quadratic programme for `MinNorm`, whose support then takes steps
 //! of its own by the equations. P' has few coordinates: those strictly within the box in ℓ∞, the support of y in ℓ1. So a step
 //! costs two passes over the pieces, and the rest is of their number alone: the length of a step is found along the line of v.
