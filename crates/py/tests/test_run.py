@@ -203,7 +203,9 @@ def test_a_callback_is_told_and_its_exception_ends_the_run_saved(tmp_path):
 
 
 CHILD = """
-import json, sys, latephase
+import json, signal, sys, latephase
+# A parent that runs in the background may have left it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print("begun", flush=True)
 try:
     latephase.run(json.loads(sys.argv[1]), out=sys.argv[2] or None, progress=False)
