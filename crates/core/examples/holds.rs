@@ -11,20 +11,16 @@
 mod digits;
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Instant;
 
 use latephase_core::algorithm::AnyAlgorithm;
 use latephase_core::kkt::{Kinks, Reach};
 use latephase_core::limit::{Way, follow, steepest};
-use latephase_core::loss::Exponential;
-use latephase_core::model::AnyModel;
 use latephase_core::numeric::{angle, dot, norm};
-use latephase_core::rng::stream;
 use latephase_core::{Iterate, Problem, RowSet};
 use serde_json::json;
 
-use digits::{Failed, digits};
+use digits::{Failed, problem};
 
 fn look(problem: &Problem, theta: &[f64]) -> Result<(f64, f64), Failed> {
     let eval = problem.eval(theta, &RowSet::Full)?;
@@ -39,11 +35,7 @@ fn main() -> Result<(), Failed> {
     let [examples, width, growths @ ..] = &arguments[..] else {
         return Err("holds EXAMPLES WIDTH GROWTH …, with the digits on standard input".into());
     };
-    let model: AnyModel = toml::from_str(&format!("kind = 'mlp'\nwidths = [{width}]\ninit = 'he'"))?;
-    let model = model.build().assemble(&[64], 1)?;
-    let theta = model.init(&mut stream(0, "model.init", 0));
-    let problem =
-        Problem::new(model, Box::new(Exponential::default()), Arc::new(digits(examples.parse()?)?), None);
+    let (problem, theta) = problem(examples.parse()?, width.parse()?, "relu", 0)?;
     let mut flow = toml::from_str::<AnyAlgorithm>("kind = 'bundle'")?.build();
     flow.begin(&problem, 0)?;
     let mut at = Iterate::new(theta);

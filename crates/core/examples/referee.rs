@@ -12,22 +12,19 @@
 
 mod digits;
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use latephase_core::algorithm::AnyAlgorithm;
 use latephase_core::kkt::{Kinks, Reach};
 use latephase_core::limit::steepest;
-use latephase_core::loss::{Constraint, Exponential};
-use latephase_core::model::AnyModel;
+use latephase_core::loss::Constraint;
 use latephase_core::numeric::{angle, axpy, dot, norm};
 use latephase_core::probe::{Context, Probe, Row, Snapshot, Stationarity};
 use latephase_core::quadratic::Bounded;
-use latephase_core::rng::stream;
 use latephase_core::{Iterate, Problem, RowSet};
 use serde_json::json;
 
-use digits::{Failed, digits};
+use digits::{Failed, problem};
 
 /// Weights below this have no part in a direction, and their squares would be 0.
 const NOTHING: f64 = 1e-30;
@@ -85,11 +82,7 @@ fn main() -> Result<(), Failed> {
         return Err("referee EXAMPLES WIDTH F …, with the digits on standard input".into());
     };
     let levels: Vec<f64> = levels.iter().map(|f| f.parse()).collect::<Result<_, _>>()?;
-    let model: AnyModel = toml::from_str(&format!("kind = 'mlp'\nwidths = [{width}]\ninit = 'he'"))?;
-    let model = model.build().assemble(&[64], 1)?;
-    let theta = model.init(&mut stream(0, "model.init", 0));
-    let problem =
-        Problem::new(model, Box::new(Exponential::default()), Arc::new(digits(examples.parse()?)?), None);
+    let (problem, theta) = problem(examples.parse()?, width.parse()?, "relu", 0)?;
     let mut flow = toml::from_str::<AnyAlgorithm>("kind = 'bundle'")?.build();
     flow.begin(&problem, 0)?;
     let mut at = Iterate::new(theta);

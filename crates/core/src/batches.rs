@@ -146,33 +146,14 @@ impl BatchStream {
                 }
                 let from = self.position as usize * size;
                 let id = self.draws * self.per_epoch() + self.position;
-                let order = self.order.take();
-                let own = order.as_ref().map_or(&[][..], |(_, order)| &order[from..from + size]);
-                let batch = self.batch(|batch| batch.extend_from_slice(own));
-                self.order = order;
-                RowSet::Batch(id, batch)
+                let own = self.order.as_ref().map_or(&[][..], |(_, order)| &order[from..from + size]);
+                RowSet::Batch(id, written(&mut self.rooms, own))
             }
             Batches::Fresh { size, .. } => {
-                let mut drawn = std::mem::take(&mut self.drawn);
-                subset(&mut stream(self.seed, "batch", self.draws), self.n, size, &mut drawn);
-                let batch = self.batch(|batch| batch.extend_from_slice(&drawn));
-                self.drawn = drawn;
-                RowSet::Batch(self.draws, batch)
+                subset(&mut stream(self.seed, "batch", self.draws), self.n, size, &mut self.drawn);
+                RowSet::Batch(self.draws, written(&mut self.rooms, &self.drawn))
             }
         }
-    }
-
-    /// A batch in memory that nobody holds, where there is some.
-    fn batch(&mut self, fill: impl FnOnce(&mut Vec<usize>)) -> Arc<Vec<usize>> {
-        let free = self.rooms.iter_mut().position(|room| Arc::get_mut(room).is_some());
-        let mut room = free.map_or_else(Arc::default, |k| self.rooms.swap_remove(k));
-        let batch = Arc::make_mut(&mut room);
-        batch.clear();
-        fill(batch);
-        if self.rooms.len() < ROOMS {
-            self.rooms.push(room.clone());
-        }
-        room
     }
 
     /// Goes on to the next step; true when that ends an epoch.
@@ -220,6 +201,19 @@ impl BatchStream {
         self.order = None;
         Ok(())
     }
+}
+
+/// The rows of a batch, in memory that nobody holds any more where there is some.
+fn written(rooms: &mut Vec<Arc<Vec<usize>>>, rows: &[usize]) -> Arc<Vec<usize>> {
+    let free = rooms.iter_mut().position(|room| Arc::get_mut(room).is_some());
+    let mut room = free.map_or_else(Arc::default, |k| rooms.swap_remove(k));
+    let batch = Arc::make_mut(&mut room);
+    batch.clear();
+    batch.extend_from_slice(rows);
+    if rooms.len() < ROOMS {
+        rooms.push(room.clone());
+    }
+    room
 }
 
 /// A uniform subset of 0 to n − 1 in ascending order: the draws of [`index::sample`], in memory that is used again. Only a

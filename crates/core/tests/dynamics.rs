@@ -1,19 +1,19 @@
 //! What the algorithms do: orders of accuracy, kinks, known limits, go-backs, checkpoints.
 
 mod common;
+#[path = "common/formula.rs"]
+mod formula;
 
 use std::sync::Arc;
 
 use common::{algorithm, assert_close, data, four_points, model, normals, problem};
+use formula::formula;
 use latephase_core::algorithm::{Algorithm, Flow, Tableau};
-use latephase_core::model::{Model, Tape};
 use latephase_core::norm::L2;
 use latephase_core::numeric::{axpy, distance, dot, norm};
 use latephase_core::pace::{Pace, Trial, UnitDecrease};
 use latephase_core::rng::stream;
-use latephase_core::{
-    BatchStream, Batches, Breakdown, Data, Degree, Iterate, Layout, Problem, RowSet, Rows, State,
-};
+use latephase_core::{BatchStream, Batches, Breakdown, Data, Iterate, Problem, RowSet, State};
 
 // Scaffolding.
 
@@ -83,60 +83,6 @@ fn random_problem(seed: u64, n: usize, activation: &str, width: usize) -> (Probl
     let problem = problem(model(&text, 5, 1), "kind = 'exponential'", random_data(seed, n, 5));
     let theta = problem.model.init(&mut stream(seed, "model.init", 0));
     (problem, theta)
-}
-
-/// A model made of formulas: input i asks for the margin `pieces(θ, i)` and its gradient.
-#[derive(Debug)]
-struct Formula {
-    layout: Layout,
-    degree: Degree,
-    pieces: fn(&[f64], usize) -> (f64, Vec<f64>),
-}
-
-impl Model for Formula {
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-    fn degree(&self) -> &Degree {
-        &self.degree
-    }
-    fn inputs(&self) -> usize {
-        1
-    }
-    fn outputs(&self) -> usize {
-        1
-    }
-    fn init(&self, _: &mut rand_chacha::ChaCha8Rng) -> Vec<f64> {
-        vec![1.0; self.layout.dim()]
-    }
-    fn forward(&self, theta: &[f64], x: Rows<'_>, out: &mut [f64], _: &mut Tape) -> Result<(), Breakdown> {
-        out.iter_mut().zip(x.data).for_each(|(out, i)| *out = (self.pieces)(theta, *i as usize).0);
-        Ok(())
-    }
-    fn pullback(
-        &self,
-        theta: &[f64],
-        x: Rows<'_>,
-        _: &mut Tape,
-        cot: &[f64],
-        grad: Option<&mut [f64]>,
-        _: Option<&mut [f64]>,
-    ) -> Result<(), Breakdown> {
-        if let Some(grad) = grad {
-            x.data.iter().zip(cot).for_each(|(i, c)| axpy(*c, &(self.pieces)(theta, *i as usize).1, grad));
-        }
-        Ok(())
-    }
-    fn row_size(&self) -> usize {
-        1
-    }
-}
-
-/// `n` examples of the positive class, on a formula of degree 1 in `dim` parameters.
-fn formula(dim: usize, n: usize, pieces: fn(&[f64], usize) -> (f64, Vec<f64>)) -> Problem {
-    let model = Formula { layout: Layout::vector(dim), degree: Degree::Exact { degree: 1.0 }, pieces };
-    let inputs: Vec<f64> = (0..n).map(|i| i as f64).collect();
-    problem(Box::new(model), "kind = 'exponential'", data(&inputs, &vec![0; n], 1, 2))
 }
 
 // Evaluation.

@@ -2,17 +2,19 @@
 //! steps where the model is smooth, and the theorem that the smoothed margin never falls.
 
 mod common;
+#[path = "common/formula.rs"]
+mod formula;
 #[path = "common/referee.rs"]
 mod referee;
 
 use std::sync::Arc;
 
 use common::{algorithm, assert_close, data, model, normals, problem};
+use formula::formula;
 use latephase_core::algorithm::Algorithm;
-use latephase_core::model::{Model, Tape};
-use latephase_core::numeric::{angle, axpy, dot};
+use latephase_core::numeric::{angle, dot};
 use latephase_core::rng::stream;
-use latephase_core::{Breakdown, Data, Degree, Iterate, Layout, Problem, RowSet, Rows};
+use latephase_core::{Data, Iterate, Problem, RowSet};
 use referee::Ball;
 
 /// Where a run has got to: θ, least margin over ‖θ‖^L, the largest relative fall of the smoothed margin in one step.
@@ -145,58 +147,12 @@ fn where_the_model_is_smooth_explicit_steps_follow_the_same_flow() {
 }
 
 /// q = ⟨a, θ⟩ − |⟨b, θ⟩| of one example: an attracting kink at ⟨b, θ⟩ = 0.
-#[derive(Debug)]
-struct Roof {
-    a: [f64; 4],
-    b: [f64; 4],
-    layout: Layout,
-    degree: Degree,
-}
-
 fn roof(a: [f64; 4], b: [f64; 4]) -> (Problem, Vec<f64>) {
-    let roof = Roof { a, b, layout: Layout::vector(4), degree: Degree::Exact { degree: 1.0 } };
-    let theta = roof.init(&mut stream(0, "model.init", 0));
-    (problem(Box::new(roof), "kind = 'exponential'", data(&[1.0], &[0], 1, 2)), theta)
-}
-
-impl Model for Roof {
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-    fn degree(&self) -> &Degree {
-        &self.degree
-    }
-    fn inputs(&self) -> usize {
-        1
-    }
-    fn outputs(&self) -> usize {
-        1
-    }
-    fn init(&self, _: &mut rand_chacha::ChaCha8Rng) -> Vec<f64> {
-        vec![0.1; 4]
-    }
-    fn forward(&self, theta: &[f64], _: Rows<'_>, out: &mut [f64], _: &mut Tape) -> Result<(), Breakdown> {
-        out[0] = dot(&self.a, theta) - dot(&self.b, theta).abs();
-        Ok(())
-    }
-    fn pullback(
-        &self,
-        theta: &[f64],
-        _: Rows<'_>,
-        _: &mut Tape,
-        cot: &[f64],
-        grad: Option<&mut [f64]>,
-        _: Option<&mut [f64]>,
-    ) -> Result<(), Breakdown> {
-        if let Some(grad) = grad {
-            axpy(cot[0], &self.a, grad);
-            axpy(-cot[0] * dot(&self.b, theta).signum(), &self.b, grad);
-        }
-        Ok(())
-    }
-    fn row_size(&self) -> usize {
-        1
-    }
+    let pieces = move |theta: &[f64], _: usize| {
+        let side = dot(&b, theta);
+        (dot(&a, theta) - side.abs(), a.iter().zip(&b).map(|(a, b)| a - side.signum() * b).collect())
+    };
+    (formula(4, 1, pieces), vec![0.1; 4])
 }
 
 #[test]

@@ -222,10 +222,14 @@ def test_ctrl_c_saves_everything_and_says_how_to_go_on(tmp_path, kept):
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, json.dumps(ENDLESS), out], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert child.stdout.readline() == "begun\n"
-    time.sleep(1.0)
-    child.send_signal(signal.SIGINT)
-    said, errors = child.communicate(timeout=60)
+    try:
+        assert child.stdout.readline() == "begun\n"
+        time.sleep(1.0)
+        child.send_signal(signal.SIGINT)
+        said, errors = child.communicate(timeout=60)
+    finally:
+        # What fails before the signal leaves no endless run behind.
+        child.kill()
     assert child.returncode == 130, errors
     assert "everything is saved; latephase.resume(" in said
     place = json.loads(said.split("latephase.resume(")[1].split(")")[0])

@@ -10,6 +10,7 @@ use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
 mod bundle;
 mod flow;
 mod implicit;
+mod late;
 mod prgd;
 mod stepped;
 

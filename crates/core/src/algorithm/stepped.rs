@@ -167,15 +167,14 @@ impl Running {
         let h = finite(self.pace.length(view))?;
         let (d, factor) = self.vector(eval, factor);
         if at.shift(-h, d, factor) || !is_absorbed(h * factor * norm(d), at.theta()) {
-            at.forget();
             self.idle = 0;
-            return Ok(h);
-        }
-        if !self.may_idle(rows) {
+        } else if self.may_idle(rows) {
+            self.idle += 1;
+        } else {
             return Err(absorbed(h));
         }
+        // A step that has changed no number is a step.
         at.forget();
-        self.idle += 1;
         Ok(h)
     }
 

@@ -54,7 +54,7 @@ mod geometry;
 mod members;
 mod running;
 
-use super::{Algorithm, Field};
+use super::{Algorithm, Field, late};
 use account::Account;
 use geometry::Geometry;
 use running::Running;
@@ -62,7 +62,6 @@ use running::Running;
 use crate::catalogue::Entry;
 use crate::cite::{BURKE_2005, Cite, DAVIS_2020, LEMARECHAL_1975, TSILIVIS_2024, WOLFE_1976};
 use crate::norm::AnyNorm;
-use crate::numeric::ln_mean_exp;
 use crate::pace::positive;
 use crate::{Breakdown, Invalid, Iterate, Problem, RowSet, State};
 
@@ -71,8 +70,6 @@ const SERIOUS: f64 = 0.3;
 /// Growth of h after a serious step, shrinkage after a null step.
 const GROW: f64 = 1.5;
 const SHRINK: f64 = 0.7;
-/// Shortest relative step, ‖Δθ‖/ρ: ten times the spacing of f64.
-const FLOOR: f64 = 2e-15;
 
 /// Radius of the bundle under error control in units of κ: a narrower one costs null steps in the late phase, a fixed wide one
 /// an error in the early phase that does not shrink with κ.
@@ -131,8 +128,8 @@ impl Bundle {
     pub const TOLERANCE: f64 = 0.015;
     /// κ in other norms than ℓ2, where that is not given.
     pub const KAPPA: f64 = 0.002;
-    /// F from which the temperature is held where that is not given: weights are then known to about 1e-5.
-    pub const HOLD: f64 = 1e10;
+    /// F from which the temperature is held where that is not given.
+    pub const HOLD: f64 = late::HOLD;
 
     /// A bundle flow with these settings.
     pub fn new(kappa: f64, epsilon: f64, members: usize) -> Self {
@@ -175,10 +172,7 @@ impl Bundle {
 
 impl Algorithm for Bundle {
     fn begin(&mut self, problem: &Problem, _seed: u64) -> Result<(), Invalid> {
-        if self.tolerance.is_some() && self.kappa.is_some() {
-            let text = "kappa fixes the step and tolerance chooses it; give one of them";
-            return Err(Invalid::new("tolerance", text));
-        }
+        late::one_of(self.tolerance, self.kappa)?;
         if self.tolerance.is_some() && !is_l2(&self.norm) {
             let text = "the error control is for l2; give kappa in another norm";
             return Err(Invalid::new("tolerance", text));
@@ -198,10 +192,7 @@ impl Algorithm for Bundle {
         if !(self.repel >= 0.0) {
             return Err(Invalid::new("repel", format!("{} is not allowed; use 0 or more", self.repel)));
         }
-        if self.hold.is_some_and(|hold| !(hold > 0.0)) {
-            let text = format!("{} is not allowed; use a positive number, or inf", self.hold.unwrap_or(0.0));
-            return Err(Invalid::new("hold", text));
-        }
+        let hold = late::hold(self.hold)?;
         let Some(degree) = problem.model.degree().order() else {
             let text =
                 format!("the bundle rescales by the degree, and the model is {}", problem.model.degree());
@@ -215,7 +206,7 @@ impl Algorithm for Bundle {
         };
         let mut running = Running::new(degree, most, field, account);
         (running.kappa, running.epsilon, running.repel) = (kappa, epsilon, self.repel);
-        running.hold = self.hold.unwrap_or(Self::HOLD);
+        running.hold = hold;
         if !is_l2(&self.norm) {
             running.geometry = Some(Geometry::new(&self.norm, problem.model.layout())?);
         }
@@ -239,13 +230,8 @@ impl Algorithm for Bundle {
             return Err(Breakdown::Stationary { what: what.into() });
         }
         let h = run.length();
-        if h * length < FLOOR * rho {
-            let what = format!(
-                "the bundle's steps shrank to {:.1e} of the norm of theta; f64 cannot resolve shorter ones",
-                h * length / rho
-            );
-            return Err(Breakdown::Precision { what });
-        }
+        let step = h * length / rho;
+        late::resolved(step, "the bundle's steps")?;
         if run.held.is_infinite() && -eval.ln_loss_sum >= run.hold {
             run.held = rho;
         }
@@ -272,26 +258,16 @@ impl Algorithm for Bundle {
         let rise = eval.ln_loss_sum - trial.ln_loss_sum * grown.powf(run.degree);
         if rise >= SERIOUS * (h * length * length + run.standoff) {
             let ln_rho = (run.trial.rho * grown).ln() + at.beyond;
-            let step = h * length / rho;
             let window = run.account.enter(&run.field.direction, &run.here.unit, moved, step, ln_rho);
             if window {
                 run.kappa = run.account.step(run.kappa);
             }
             run.h = GROW * h;
             run.serious += 1;
-            // dt = ds/𝓛, and ln 𝓛 falls nearly linearly over a step.
-            let before = at.ln_loss_beyond(eval.ln_loss, Some(run.degree));
-            let ln_radius = at.beyond;
-            at.beyond += grown.ln();
-            let after = at.ln_loss_beyond(trial.ln_loss, Some(run.degree));
-            // A step of κρ takes less time where d is longer, by the power of the degree.
-            let shorter = (2.0 - run.degree) * ln_radius;
-            let ln_dt = h.ln() + shorter + ln_mean_exp(-before, -after);
             run.advance(h, grown, moved, &trial)?;
-            run.spare = at.move_to(theta, Some((&RowSet::Full, trial)));
+            let taken = late::Taken { ln_loss: eval.ln_loss, h, grown, degree: run.degree };
+            run.spare = late::arrive(at, theta, trial, &taken);
             problem.recycle(eval);
-            at.clocks.advance(h * shorter.exp(), ln_dt);
-            at.clocks.epoch += 1;
             if window && fixed.is_none() {
                 run.epsilon = self.epsilon.unwrap_or(REACH * run.kappa);
             }

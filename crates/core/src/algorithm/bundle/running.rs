@@ -124,7 +124,7 @@ impl Running {
 
     /// ‖d‖ at the current iterate.
     pub fn speed(&self) -> f64 {
-        (self.squared * self.here.rho.powf(2.0 * (self.degree - 1.0))).sqrt()
+        self.squared.sqrt() * self.here.rho.powf(self.degree - 1.0)
     }
 
     /// Takes the first evaluation in.
@@ -210,8 +210,8 @@ impl Running {
             let error = piece + ln_loss_sum;
             let gap = self.members.gap(k, self.current);
             // ‖u_k − u‖₂, or a bound of it.
-            let apart = if self.geometry.is_some() { m.distance(&self.here.unit) } else { m.reach };
-            if self.keep[k] && error < -self.repel * height * gap * apart {
+            let apart = || if self.geometry.is_some() { m.distance(&self.here.unit) } else { m.reach };
+            if self.keep[k] && error < 0.0 && error < -self.repel * height * gap * apart() {
                 self.keep[k] = false;
                 self.repelled += 1;
             }
@@ -240,8 +240,7 @@ impl Running {
 
     /// The longest h with ‖h·d‖ ≤ κρ, at most what the last steps allow.
     pub fn length(&self) -> f64 {
-        let rho = self.here.rho;
-        self.h.min(self.kappa * rho / (self.squared.sqrt() * rho.powf(self.degree - 1.0)))
+        self.h.min(self.kappa * self.here.rho / self.speed())
     }
 
     /// Solves the quadratic programme (or the saddle) for the length that would be tried with the last direction, and aggregates
@@ -259,10 +258,11 @@ impl Running {
     }
 
     fn solve_saddle(&mut self) -> Result<(), Breakdown> {
+        let speed = self.speed();
         let Some(geometry) = &mut self.geometry else { return Ok(()) };
         let power = self.here.rho.powf(self.degree - 1.0);
         // The first direction has no length before it, and none is needed: nothing has been refused yet.
-        let last = if self.squared > 0.0 { self.squared.sqrt() * power } else { f64::INFINITY };
+        let last = if self.squared > 0.0 { speed } else { f64::INFINITY };
         let r = (self.h * last).min(self.kappa * self.here.rho);
         self.linear.clear();
         self.linear.extend((0..self.members.slots()).map(|k| self.members.get(k).error / (r * power)));

@@ -15,7 +15,7 @@ const PART: f64 = 0.75;
 /// Errors of a window that are rounding.
 const ROUNDING: f64 = 1e-12;
 /// How much κ may change from window to window, and its bounds.
-const GROW: f64 = 1.5;
+const GROW: f64 = 3.0;
 const SHRINK: f64 = 0.5;
 const LEAST: f64 = 1e-7;
 const MOST: f64 = 0.05;
@@ -64,15 +64,21 @@ impl Errors {
         axpy(-radial, x, &mut self.sum);
         self.way += way;
         self.steps += 1;
-        if self.steps < STEPS || (self.way < WINDOW && self.steps < MOST_STEPS) {
+        if self.steps < STEPS {
             return kappa;
         }
         let error = norm(&self.sum);
+        let planned = self.tolerance.map(|tolerance| (PART * tolerance * self.way + ROUNDING) / error);
+        let factor = planned.map_or(1.0, f64::sqrt);
+        // A step that is much too short need not wait until the direction has gone some way.
+        if self.way < WINDOW && self.steps < MOST_STEPS && !(factor >= GROW) {
+            return kappa;
+        }
         self.total += error;
-        let next = self.tolerance.map_or(kappa, |tolerance| {
-            let factor = ((PART * tolerance * self.way + ROUNDING) / error).sqrt();
-            (kappa * if factor.is_nan() { 1.0 } else { factor.clamp(SHRINK, GROW) }).clamp(LEAST, MOST)
-        });
+        let next = match self.tolerance {
+            Some(_) if !factor.is_nan() => (kappa * factor.clamp(SHRINK, GROW)).clamp(LEAST, MOST),
+            _ => kappa,
+        };
         self.sum.clear();
         (self.way, self.steps) = (0.0, 0);
         next

@@ -36,11 +36,11 @@ use self::errors::{Errors, Past};
 use self::kinked::{Inputs, Kinked};
 use self::local::{Local, Play};
 use self::tangents::Tangents;
-use super::{Algorithm, Field};
+use super::{Algorithm, Field, late};
 use crate::catalogue::Entry;
 use crate::cite::{Cite, DAVIS_2020, HAIRER_WANNER_1996, LEMARECHAL_1975};
 use crate::norm::{AnyNorm, L2};
-use crate::numeric::{axpy, distance, dot, ln_mean_exp, norm, scale, scaled_distance};
+use crate::numeric::{axpy, distance, dot, norm, scale, scaled_distance};
 use crate::pace::positive;
 use crate::quadratic::entropic::{Balance, Entropic};
 use crate::{Breakdown, Eval, Invalid, Iterate, Problem, RowSet, State};
@@ -63,14 +63,14 @@ const SMOOTHEST: f64 = 0.01;
 /// The gap at which a programme counts as solved, in units of the last rise, and at most.
 const CLOSED: f64 = 1e-4;
 const OPEN: f64 = 1e-5;
+const SHUT: f64 = 1e-6;
+const ROUGH: f64 = 1e-2;
 /// Part of the promised rise of F that makes a step.
 const SERIOUS: f64 = 0.3;
 /// The formula of order two is stable for ratios of steps below 2.4.
 const GROW: f64 = 1.5;
 /// A fresh start takes this part of κ.
 const FRESH: f64 = 0.125;
-/// Shortest relative step.
-const FLOOR: f64 = 2e-15;
 /// κ before an error is known.
 const FIRST: f64 = 1e-3;
 
@@ -187,17 +187,26 @@ impl Running {
             }
         };
         let smoothing = (SMOOTHING * self.rise).min(SMOOTHEST);
-        let closed = (CLOSED * self.rise).min(OPEN);
+        let tight = (CLOSED * self.rise).min(OPEN.max(SHUT * self.rise));
+        // Who joins does not need the last digits.
+        let mut closed = tight.max(ROUGH * self.rise);
+        let mut shares = local.shares().to_vec();
         for _ in 0..ROUNDS {
             let (matrix, linear) = (local.matrix(), local.linear());
             let programme = Entropic { matrix, length: h, linear, smoothing, closed };
-            let balance = programme.solve(&warm, local.shares());
+            let balance = programme.solve(&warm, &shares);
             self.newton += balance.iterations as u64;
             let direction = local.combine(&balance.y)?;
             let mut x = c.to_vec();
             axpy(h, &direction, &mut x);
             let squared = dot(&direction, &direction);
             if local.join(&x, &balance.y, &balance.shares, JOIN * h * squared) > 0 {
+                (shares, closed) = (local.shares().to_vec(), tight);
+                warm.copy_from_slice(&balance.y.lambda);
+                continue;
+            }
+            if closed > tight {
+                (shares, closed) = (balance.shares, tight);
                 warm.copy_from_slice(&balance.y.lambda);
                 continue;
             }
@@ -224,22 +233,14 @@ impl Running {
 
 impl Algorithm for Implicit {
     fn begin(&mut self, problem: &Problem, _seed: u64) -> Result<(), Invalid> {
-        if self.tolerance.is_some() && self.kappa.is_some() {
-            let text = "kappa fixes the step and tolerance chooses it; give one of them";
-            return Err(Invalid::new("tolerance", text));
-        }
+        late::one_of(self.tolerance, self.kappa)?;
         positive("tolerance", self.tolerance.unwrap_or(1.0))?;
         let kappa = self.kappa.unwrap_or(if self.tolerance.is_some() { FIRST } else { Self::KAPPA });
         positive("kappa", kappa)?;
         if !(1..=2).contains(&self.order) {
             return Err(Invalid::new("order", format!("{} is not allowed; use 1 or 2", self.order)));
         }
-        if let Some(hold) = self.hold.filter(|hold| !(*hold > 0.0)) {
-            return Err(Invalid::new(
-                "hold",
-                format!("{hold} is not allowed; use a positive number, or inf"),
-            ));
-        }
+        let hold = late::hold(self.hold)?;
         let Some(degree) = problem.model.degree().order() else {
             let text =
                 format!("the implicit flow counts on a degree, and the model is {}", problem.model.degree());
@@ -260,7 +261,7 @@ impl Algorithm for Implicit {
             kappa,
             errors: Errors::new(self.tolerance),
             order: self.order,
-            hold: self.hold.unwrap_or(super::Bundle::HOLD),
+            hold,
             held: f64::INFINITY,
             trust: FRESH,
             past: Vec::new(),
@@ -293,12 +294,7 @@ impl Algorithm for Implicit {
         }
         let kappa = run.trust * run.kappa;
         let mut h = kappa * rho / run.speed;
-        if kappa < FLOOR {
-            let what = format!(
-                "the steps shrank to {kappa:.1e} of the norm of theta; f64 cannot resolve shorter ones"
-            );
-            return Err(Breakdown::Precision { what });
-        }
+        late::resolved(kappa, "the steps")?;
         if !(run.rise > 0.0) {
             run.rise = h * run.speed * run.speed;
         }
@@ -374,15 +370,8 @@ impl Algorithm for Implicit {
             radius: scaled_distance(1.0 / norm(&x), &x, 1.0 / norm(&p), &p),
             active: step.balance.y.lambda.iter().filter(|l| **l > 1e-6).count(),
         };
-        // dt = ds/𝓛, and ln 𝓛 falls nearly linearly over a step.
-        let before = at.ln_loss_beyond(eval.ln_loss, Some(run.degree));
-        let shorter = (2.0 - run.degree) * at.beyond;
-        at.beyond += grown.ln();
-        let after = at.ln_loss_beyond(trial.ln_loss, Some(run.degree));
-        let ln_dt = h.ln() + shorter + ln_mean_exp(-before, -after);
-        at.move_to(x, Some((&RowSet::Full, trial)));
-        at.clocks.advance(h * shorter.exp(), ln_dt);
-        at.clocks.epoch += 1;
+        let taken = late::Taken { ln_loss: eval.ln_loss, h, grown, degree: run.degree };
+        late::arrive(at, x, trial, &taken);
         Ok(())
     }
 
