@@ -68,6 +68,7 @@ mod layout;
 mod neurons;
 mod posynomial;
 mod problem;
+mod product;
 mod state;
 
 pub mod algorithm;

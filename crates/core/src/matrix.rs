@@ -1,7 +1,7 @@
 //! Small dense matrices: singular values, polar factors, powers of symmetric matrices.
 //!
-//! Matrices are row-major slices, as blocks of θ are. The kernels are faer's on one thread, so the bytes do not depend on
-//! the machine's number of them. What is decomposed is first scaled by ±2^k to a largest entry between 1 and 2, so that
+//! Matrices are row-major slices, as blocks of θ are. The kernels are faer's on one thread, large products in blocks that the
+//! shapes alone cut, so the bytes do not depend on the number of threads. What is decomposed is first scaled by ±2^k to a largest entry between 1 and 2, so that
 //! results do not depend on the size of a matrix, down to 1e-300, and what is computed for −A is minus what is computed for
 //! A, bit by bit. A matrix of one row or one column needs no decomposition.
 
@@ -14,6 +14,7 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 
 use crate::numeric::norm;
 use crate::power_of_two;
+use crate::product as blocks;
 
 /// A = sign·2^exponent·U diag(sigma) Vᵀ, thin: min(rows, cols) columns in U and V, sigma falling.
 #[derive(Clone, Debug)]
@@ -241,16 +242,16 @@ pub fn symmetric_power(m: &[f64], n: usize, p: f64) -> Option<Vec<f64>> {
 /// a·b for row-major a (m × k) and b (k × n).
 pub(crate) fn product(a: &[f64], b: &[f64], m: usize, k: usize, n: usize) -> Vec<f64> {
     let mut out = vec![0.0; m * n];
-    let (a, b) = (MatRef::from_row_major_slice(a, m, k), MatRef::from_row_major_slice(b, k, n));
-    matmul(MatMut::from_row_major_slice_mut(&mut out, m, n), Accum::Replace, a, b, 1.0, Par::Seq);
+    if k * n > 0 {
+        blocks::product(&mut out, n, m, Accum::Replace, (a, k, false), (b, n, false));
+    }
     out
 }
 
 /// a·aᵀ for row-major a (m × k), symmetric to the last bit.
 pub(crate) fn gram(a: &[f64], m: usize, k: usize) -> Vec<f64> {
     let mut out = vec![0.0; m * m];
-    let a = MatRef::from_row_major_slice(a, m, k);
-    matmul(MatMut::from_row_major_slice_mut(&mut out, m, m), Accum::Replace, a, a.transpose(), 1.0, Par::Seq);
+    blocks::gram_lower(&mut out, a, m, k);
     for i in 0..m {
         for j in 0..i {
             out[j * m + i] = out[i * m + j];

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::affine::Affine;
 use super::dense_relu::DenseRelu;
 use super::hidden_relu::HiddenRelu;
-use super::product::product;
 use super::tangent::{add_weighted_gram, row_gram};
 use super::{
     Activation, Building, Dual, Grads, Kept, Layer, LayerSpec, Param, Pass, Rise, Stage, Start, sizes,
@@ -20,6 +19,7 @@ use crate::catalogue::Entry;
 use crate::cite::Cite;
 use crate::matrix::spectral_norm;
 use crate::model::calculus::{Part, Piece};
+use crate::product::product;
 
 /// y = W x (+ b).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

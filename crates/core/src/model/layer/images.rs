@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::product::both;
+use crate::product::both;
 
 /// Multiplications and additions that are worth another thread: a sixth of a millisecond.
 const GRAIN: usize = 8_000_000;

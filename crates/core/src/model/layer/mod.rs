@@ -34,7 +34,6 @@ pub use branches::{Branches, Join};
 mod image;
 mod images;
 mod max_pool;
-mod product;
 pub(crate) mod tangent;
 
 pub use avg_pool::{AvgPool, AvgPoolLayer};

@@ -7,10 +7,10 @@
 //!
 //! two small Gram matrices, entry by entry, instead of rows as long as θ. A bias has ⟨δ_a, δ_b⟩ alone.
 
-use super::product::gram_lower;
 use super::{Grads, Kept, Param, Pass, Stage};
 use crate::model::calculus::Part;
 use crate::numeric::{axpy, dot};
+use crate::product::gram_lower;
 
 /// Most numbers in the gradients that are held at once: a quarter of a gigabyte.
 const HELD: usize = 1 << 25;

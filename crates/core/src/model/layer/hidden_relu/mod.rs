@@ -3,24 +3,25 @@
 //! For ReLU'(0) = 0. The hidden layer is cut into panels of neurons. On the way there a panel's tile is thresholded and
 //! multiplied by v while it is still in registers, and of the n × width activations only the signs are kept, a bit each. They
 //! are enough for the way back: the cotangent of neuron j at row i is dy_i v_j or 0, so with m_j = Σ_i on_ij dy_i x_i the
-//! gradients are dW_j = v_j m_j and dv_j = ⟨W_j, m_j⟩. Few columns are added up under masks, many are [looked up](tables).
-//! Threads share panels or columns, which have no sum in common but the output. How they are grouped depends on the shapes
-//! alone.
+//! gradients are dW_j = v_j m_j and dv_j = ⟨W_j, m_j⟩, and that of row i is dy_i Σ_j on_ij v_j W_j, the same with the parts of
+//! rows and neurons exchanged. Few columns are added up under masks, many are [looked up](tables). Many inputs are multiplied in
+//! blocks on the way there, and only the way back is in bits. Threads share panels or columns, which have no sum in common but the
+//! output. How they are grouped depends on the shapes alone.
 
 mod kernels;
 mod tables;
 
-use faer::Accum;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::dense::DenseLayer;
 use super::dense_relu::DenseRelu;
-use super::product::product;
 use super::{Grads, Kept, Pass, Stage};
 
+use crate::numeric::wide;
 use kernels::{Forward, Masked, Sum};
-use tables::{Gather, Slab};
+
+use tables::{Gather, Scatter, Slab};
 
 /// Vectors of neurons in a panel: with eight rows a tile of 24 accumulators.
 const VECTORS: usize = 3;
@@ -30,7 +31,7 @@ const TILE: usize = 8;
 const WORD: usize = u64::BITS as usize;
 /// Fewer rows are not worth turning the weights.
 const FEW: usize = 4;
-/// Most inputs: with more of them the inputs of a chunk leave the second-level cache, and a product in blocks is faster.
+/// Most inputs of tiles: with more of them the inputs of a chunk leave the second-level cache, and a product in blocks is faster.
 const DEEP: usize = 256;
 /// Most columns that are summed one by one on the way back: tables of more pay.
 const FEW_COLUMNS: usize = 8;
@@ -68,6 +69,19 @@ struct Cut {
 }
 
 impl Cut {
+    fn new([n, inputs, columns, width]: [usize; 4]) -> Cut {
+        let lanes = Arch::new().dispatch(Lanes);
+        let panel = VECTORS * lanes;
+        let panels = width.div_ceil(panel);
+        let groups = if 2 * n * inputs * width < GRAIN { 1 } else { GROUPS.min(panels) };
+        Cut { n, inputs, columns, width, lanes, panel, panels, group: panels.div_ceil(groups) }
+    }
+
+    /// The same with rows for neurons and neurons for rows, and without a bias.
+    fn exchanged(&self) -> Cut {
+        Cut::new([self.width, self.inputs, self.inputs, self.n])
+    }
+
     fn groups(&self) -> usize {
         self.panels.div_ceil(self.group)
     }
@@ -105,7 +119,7 @@ impl HiddenRelu {
     /// The two layers around a ReLU as one stage, where that is faster: with the 32 registers of eight numbers of AVX-512.
     /// Tiles that fit 16 registers are too small for the loads of a product.
     pub(super) fn of(hidden: &DenseLayer, outer: &DenseLayer) -> Option<HiddenRelu> {
-        let fits = outer.outputs() == 1 && outer.is_whole() && hidden.is_whole() && hidden.inputs() <= DEEP;
+        let fits = outer.outputs() == 1 && outer.is_whole() && hidden.is_whole();
         (fits && Arch::new().dispatch(Lanes) == WIDEST)
             .then(|| HiddenRelu { hidden: DenseRelu(hidden.clone()), outer: outer.clone() })
     }
@@ -116,19 +130,19 @@ impl HiddenRelu {
 
     fn cut(&self, n: usize) -> Cut {
         let (inputs, width) = (self.inner().inputs(), self.inner().outputs());
-        let columns = self.inner().len() / width;
-        let lanes = Arch::new().dispatch(Lanes);
-        let panel = VECTORS * lanes;
-        let panels = width.div_ceil(panel);
-        let groups = if 2 * n * inputs * width < GRAIN { 1 } else { GROUPS.min(panels) };
-        Cut { n, inputs, columns, width, lanes, panel, panels, group: panels.div_ceil(groups) }
+        Cut::new([n, inputs, self.inner().len() / width, width])
+    }
+
+    /// Whether the way there goes layer by layer.
+    fn is_deep(&self) -> bool {
+        self.inner().inputs() > DEEP
     }
 
     fn split<'a>(&self, params: &'a [f64]) -> (&'a [f64], &'a [f64]) {
         params.split_at(self.inner().len())
     }
 
-    fn few_rows(&self, params: &[f64], x: &[f64], n: usize, y: &mut [f64], kept: &mut Kept) {
+    fn apart(&self, params: &[f64], x: &[f64], n: usize, y: &mut [f64], kept: &mut Kept) {
         let (hidden, outer) = self.split(params);
         kept.inner.resize_with(2, Kept::default);
         let mut h = std::mem::take(&mut kept.inner[0].output);
@@ -138,7 +152,7 @@ impl HiddenRelu {
         kept.inner[0].output = h;
     }
 
-    fn few_rows_back(&self, pass: Pass<'_>, dy: &[f64], grads: Grads<'_>, kept: &mut Kept) {
+    fn apart_back(&self, pass: Pass<'_>, dy: &[f64], grads: Grads<'_>, kept: &mut Kept) {
         let Pass { params, x, y, n } = pass;
         let (hidden, outer) = self.split(params);
         let h = std::mem::take(&mut kept.inner[0].output);
@@ -204,48 +218,139 @@ impl HiddenRelu {
         let (hidden, outer) = self.split(pass.params);
         let ((weight, bias), (v, _)) = (self.inner().split(hidden), self.outer.split(outer));
         let Into { dweight, dbias, dv } = into;
-        let x = pass.x;
         for first in (0..cut.slabs()).step_by(SLABS) {
-            let count = SLABS.min(cut.slabs() - first);
-            let room = &mut room[..count * of_slab];
-            let each = |(k, room): (usize, &mut [f64])| {
-                Arch::new().dispatch(Slab { cut, x, dy, words, slab: first + k, room });
+            let room = &mut room[..SLABS.min(cut.slabs() - first) * of_slab];
+            slabs(cut, first, room, (pass.x, dy, words));
+            let (rows, room) = (cut.group * cut.panel, &*room);
+            let mut none = [[0.0; 0]; GROUPS];
+            let each = |(k, ((((weight, dweight), v), dv), dbias)): (usize, Gathered<'_>)| {
+                let bias = bias.get(k * rows..).unwrap_or(&[]);
+                let first_neuron = k * rows;
+                Arch::new().dispatch(Gather {
+                    cut,
+                    first,
+                    first_neuron,
+                    room,
+                    weight,
+                    bias,
+                    v,
+                    dweight,
+                    dv,
+                    dbias,
+                });
             };
-            match cut.is_shared() {
-                true => room.par_chunks_mut(of_slab).enumerate().for_each(each),
-                false => room.chunks_mut(of_slab).enumerate().for_each(each),
-            }
-            Arch::new().dispatch(Gather { cut, first, room, weight, bias, v, dweight, dv, dbias });
-        }
-    }
-
-    /// The cotangents of the inputs, which only attacks and deeper networks ask for.
-    fn inputs_back(
-        &self,
-        pass: Pass<'_>,
-        cut: Cut,
-        words: &[u64],
-        dy: &[f64],
-        dx: &mut [f64],
-        dz: &mut Vec<f64>,
-    ) {
-        let (weight, _) = self.inner().split(self.split(pass.params).0);
-        let (v, _) = self.outer.split(self.split(pass.params).1);
-        let width = v.len();
-        dz.resize(pass.n * width, 0.0);
-        for (p, (v, words)) in v.chunks(cut.panel).zip(words.chunks(cut.words())).enumerate() {
-            let row = v.len().next_multiple_of(cut.lanes);
-            for (i, dy) in dy.iter().enumerate() {
-                let to = &mut dz[i * width + p * cut.panel..][..v.len()];
-                let on = &words[i / WORD * row..];
-                for ((to, on), v) in to.iter_mut().zip(on).zip(v) {
-                    let mask = ((on >> (i % WORD)) & 1).wrapping_neg();
-                    *to = f64::from_bits((dy * v).to_bits() & mask);
+            let of_rows = rows * cut.inputs;
+            if cut.is_shared() {
+                let parts = weight.par_chunks(of_rows).zip(dweight.par_chunks_mut(of_rows));
+                let parts = parts.zip(v.par_chunks(rows)).zip(dv.par_chunks_mut(rows));
+                match dbias.is_empty() {
+                    true => {
+                        parts.zip(none.par_iter_mut().map(|none| &mut none[..])).enumerate().for_each(each)
+                    }
+                    false => parts.zip(dbias.par_chunks_mut(rows)).enumerate().for_each(each),
+                }
+            } else {
+                let parts = weight.chunks(of_rows).zip(dweight.chunks_mut(of_rows));
+                let parts = parts.zip(v.chunks(rows)).zip(dv.chunks_mut(rows));
+                match dbias.is_empty() {
+                    true => parts.zip(none.iter_mut().map(|none| &mut none[..])).enumerate().for_each(each),
+                    false => parts.zip(dbias.chunks_mut(rows)).enumerate().for_each(each),
                 }
             }
         }
-        let inputs = cut.inputs;
-        product(dx, inputs, pass.n, Accum::Replace, (&dz[..], width, false), (weight, inputs, false));
+    }
+
+    /// The cotangents of the inputs, which only attacks and deeper networks ask for: sums over subsets of the neurons.
+    fn inputs_back(&self, pass: Pass<'_>, cut: Cut, dy: &[f64], dx: &mut [f64], kept: &mut Kept) {
+        let Kept { numbers, back: [turned, room], .. } = kept;
+        let turn = cut.exchanged();
+        let turned = words(turned, &turn);
+        exchange(&cut, words(numbers, &cut), &turn, turned);
+        let turned = &*turned;
+        let of_slab = tables::room_of(&turn);
+        let room = aligned(room, turn.slabs().min(SLABS) * of_slab);
+        let (hidden, outer) = self.split(pass.params);
+        let ((weight, _), (v, _)) = (self.inner().split(hidden), self.outer.split(outer));
+        for first in (0..turn.slabs()).step_by(SLABS) {
+            let room = &mut room[..SLABS.min(turn.slabs() - first) * of_slab];
+            slabs(turn, first, room, (weight, v, turned));
+            let (rows, room) = (turn.group * turn.panel, &*room);
+            let each = |(k, (dx, dy)): (usize, (&mut [f64], &[f64]))| {
+                Arch::new().dispatch(Scatter { cut: turn, first, first_neuron: k * rows, room, dx, dy });
+            };
+            let of_rows = rows * cut.inputs;
+            match turn.is_shared() {
+                true => dx.par_chunks_mut(of_rows).zip(dy.par_chunks(rows)).enumerate().for_each(each),
+                false => dx.chunks_mut(of_rows).zip(dy.chunks(rows)).enumerate().for_each(each),
+            }
+        }
+    }
+}
+
+/// The sums of the slabs from `first` on that have room.
+fn slabs(cut: Cut, first: usize, room: &mut [f64], (x, dy, words): (&[f64], &[f64], &[u64])) {
+    let of_slab = tables::room_of(&cut);
+    let each = |(k, room): (usize, &mut [f64])| {
+        Arch::new().dispatch(Slab { cut, x, dy, words, slab: first + k, room });
+    };
+    match cut.is_shared() {
+        true => room.par_chunks_mut(of_slab).enumerate().for_each(each),
+        false => room.chunks_mut(of_slab).enumerate().for_each(each),
+    }
+}
+
+/// The signs of activations that have been computed, n × width.
+fn signs(h: &[f64], cut: &Cut, words: &mut [u64]) {
+    let each = |(p, words): (usize, &mut [u64])| {
+        let neurons = cut.panel.min(cut.width - p * cut.panel);
+        let row = neurons.next_multiple_of(cut.lanes);
+        for (rows, words) in h.chunks(WORD * cut.width).zip(words.chunks_exact_mut(row)) {
+            words.fill(0);
+            wide(|| {
+                for (r, h) in rows.chunks_exact(cut.width).enumerate() {
+                    let h = &h[p * cut.panel..][..neurons];
+                    // A NaN passes, as in a tile.
+                    words.iter_mut().zip(h).for_each(|(word, h)| *word |= u64::from(!(*h <= 0.0)) << r);
+                }
+            });
+        }
+    };
+    match cut.is_shared() {
+        true => words.par_chunks_mut(cut.words()).enumerate().for_each(each),
+        false => words.chunks_mut(cut.words()).enumerate().for_each(each),
+    }
+}
+
+/// Words of rows to words of neurons.
+fn exchange(cut: &Cut, words: &[u64], turn: &Cut, turned: &mut [u64]) {
+    // Where the word of a block is for a neuron, or for a row.
+    let place = |cut: &Cut, block: usize, j: usize| {
+        let p = j / cut.panel;
+        let row = cut.panel.min(cut.width - p * cut.panel).next_multiple_of(cut.lanes);
+        p * cut.words() + block * row + j % cut.panel
+    };
+    for (rows, i) in (0..cut.n).step_by(WORD).enumerate() {
+        for (neurons, j) in (0..cut.width).step_by(WORD).enumerate() {
+            let mut square = [0; WORD];
+            let there = WORD.min(cut.width - j);
+            (0..there).for_each(|k| square[k] = words[place(cut, rows, j + k)]);
+            transpose(&mut square);
+            (0..WORD.min(cut.n - i)).for_each(|k| turned[place(turn, neurons, i + k)] = square[k]);
+        }
+    }
+}
+
+/// Transposes 64 words of bits, halves of halves at a time.
+fn transpose(square: &mut [u64; WORD]) {
+    let (mut size, mut mask) = (WORD / 2, u64::MAX >> (WORD / 2));
+    while size > 0 {
+        for k in (0..WORD).filter(|k| k & size == 0) {
+            let swapped = ((square[k] >> size) ^ square[k + size]) & mask;
+            square[k] ^= swapped << size;
+            square[k + size] ^= swapped;
+        }
+        size /= 2;
+        mask ^= mask << size;
     }
 }
 
@@ -255,8 +360,8 @@ impl Stage for HiddenRelu {
     }
 
     fn forward(&self, params: &[f64], x: &[f64], n: usize, y: &mut [f64], kept: &mut Kept) {
-        if n < FEW {
-            return self.few_rows(params, x, n, y, kept);
+        if n < FEW || self.is_deep() {
+            return self.apart(params, x, n, y, kept);
         }
         let cut = self.cut(n);
         let (hidden, outer) = self.split(params);
@@ -289,9 +394,12 @@ impl Stage for HiddenRelu {
 
     fn pullback(&self, pass: Pass<'_>, dy: &[f64], grads: Grads<'_>, kept: &mut Kept) {
         if pass.n < FEW {
-            return self.few_rows_back(pass, dy, grads, kept);
+            return self.apart_back(pass, dy, grads, kept);
         }
         let cut = self.cut(pass.n);
+        if self.is_deep() {
+            signs(&kept.inner[0].output, &cut, words(&mut kept.numbers, &cut));
+        }
         if let Some(dparams) = grads.params {
             let (dhidden, douter) = dparams.split_at_mut(self.inner().len());
             let (dweight, dbias) = self.inner().split_mut(dhidden);
@@ -306,14 +414,14 @@ impl Stage for HiddenRelu {
             }
         }
         if let Some(dx) = grads.inputs {
-            let Kept { numbers, back: [_, room], .. } = kept;
-            self.inputs_back(pass, cut, words(numbers, &cut), dy, dx, room);
+            self.inputs_back(pass, cut, dy, dx, kept);
         }
     }
 
-    /// Bits, and the output with its sums.
+    /// Bits, and the output with its sums; the activations where they are computed.
     fn kept_per_row(&self) -> usize {
-        self.inner().outputs().div_ceil(WORD) + 1 + WIDEST
+        let width = self.inner().outputs();
+        width.div_ceil(WORD) + 1 + if self.is_deep() { width } else { WIDEST }
     }
 
     /// Where there are enough panels.
@@ -333,6 +441,9 @@ struct Into<'a> {
 type Ahead<'a> = ((((&'a mut [u64], &'a mut [f64]), &'a mut [f64]), &'a [f64]), &'a [f64]);
 /// A group's share of words, packed weights, dW, dv and db.
 type Behind<'a> = ((((&'a [u64], &'a [f64]), &'a mut [f64]), &'a mut [f64]), &'a mut [f64]);
+
+/// A group's share of W, dW, v, dv and db.
+type Gathered<'a> = ((((&'a [f64], &'a mut [f64]), &'a [f64]), &'a mut [f64]), &'a mut [f64]);
 
 /// The words of all panels, in a buffer of numbers.
 fn words<'a>(buffer: &'a mut Vec<f64>, cut: &Cut) -> &'a mut [u64] {
@@ -394,11 +505,11 @@ mod tests {
         }
 
         fn forward(&self, params: &[f64], x: &[f64], n: usize, y: &mut [f64], kept: &mut Kept) {
-            self.0.few_rows(params, x, n, y, kept);
+            self.0.apart(params, x, n, y, kept);
         }
 
         fn pullback(&self, pass: Pass<'_>, dy: &[f64], grads: Grads<'_>, kept: &mut Kept) {
-            self.0.few_rows_back(pass, dy, grads, kept);
+            self.0.apart_back(pass, dy, grads, kept);
         }
     }
 
@@ -418,6 +529,9 @@ mod tests {
             (64, 16, 30),
             (65, 90, 60),
             (200, 63, 90),
+            (150, 257, 70),
+            (3, 300, 20),
+            (129, 301, 257),
         ];
         for (n, inputs, width) in shapes {
             for bias in [false, true] {
@@ -439,8 +553,21 @@ mod tests {
     }
 
     #[test]
+    fn bits_are_transposed() {
+        let square: [u64; WORD] = std::array::from_fn(|k| (k as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut turned = square;
+        transpose(&mut turned);
+        for i in 0..WORD {
+            (0..WORD).for_each(|j| assert_eq!((turned[i] >> j) & 1, (square[j] >> i) & 1, "{i}, {j}"));
+        }
+    }
+
+    #[test]
     fn it_gives_the_same_bytes_on_any_number_of_threads() {
-        let (n, inputs, width) = (250, 33, 301);
+        [(250, 33, 301), (130, 290, 301)].into_iter().for_each(assert_same_on_threads);
+    }
+
+    fn assert_same_on_threads((n, inputs, width): (usize, usize, usize)) {
         let (hidden, outer) = (DenseLayer::new(inputs, width, true), DenseLayer::new(width, 1, true));
         let (params, x, dy) = (numbers(hidden.len() + outer.len(), 1), numbers(n * inputs, 2), numbers(n, 3));
         let stage = HiddenRelu { hidden: DenseRelu(hidden), outer };

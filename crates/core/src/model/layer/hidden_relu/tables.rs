@@ -114,8 +114,9 @@ fn look_up<S: Simd, const Q: usize>(simd: S, tables: &[S::f64s], words: &[u64], 
 /// From the sums of some slabs to the gradients, neuron by neuron.
 pub(super) struct Gather<'a> {
     pub cut: Cut,
-    /// The first slab.
+    /// The first slab, and the first neuron.
     pub first: usize,
+    pub first_neuron: usize,
     pub room: &'a [f64],
     pub weight: &'a [f64],
     pub bias: &'a [f64],
@@ -130,7 +131,7 @@ impl WithSimd for Gather<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Gather { cut, first, room, weight, bias, v, dweight, dv, dbias } = self;
+        let Gather { cut, first, first_neuron, room, weight, bias, v, dweight, dv, dbias } = self;
         let of_slab = room_of(&cut);
         let slabs = room.len() / of_slab;
         let (from, to) = (first * S::F64_LANES, ((first + slabs) * S::F64_LANES).min(cut.inputs));
@@ -138,7 +139,7 @@ impl WithSimd for Gather<'_> {
         for (j, (((w, dw), v), dv)) in rows.zip(v).zip(dv).enumerate() {
             let own = |slab: usize| {
                 let sums = &room[slab * of_slab..][..of_slab];
-                S::as_simd_f64s(sums).0[TABLES + j]
+                S::as_simd_f64s(sums).0[TABLES + first_neuron + j]
             };
             let splat = simd.splat_f64s(*v);
             let mut along = simd.splat_f64s(0.0);
@@ -165,6 +166,44 @@ impl WithSimd for Gather<'_> {
                 }
             }
             *dv += along;
+        }
+    }
+}
+
+/// From the sums of some slabs to the cotangents of the inputs, row by row: with rows for neurons.
+pub(super) struct Scatter<'a> {
+    pub cut: Cut,
+    pub first: usize,
+    pub first_neuron: usize,
+    pub room: &'a [f64],
+    pub dx: &'a mut [f64],
+    pub dy: &'a [f64],
+}
+
+impl WithSimd for Scatter<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Scatter { cut, first, first_neuron, room, dx, dy } = self;
+        let of_slab = room_of(&cut);
+        let slabs = room.len() / of_slab;
+        let (from, to) = (first * S::F64_LANES, ((first + slabs) * S::F64_LANES).min(cut.inputs));
+        for (i, (dx, dy)) in dx.chunks_exact_mut(cut.inputs).zip(dy).enumerate() {
+            let splat = simd.splat_f64s(*dy);
+            let own = |slab: usize| {
+                let sums = &room[slab * of_slab..][..of_slab];
+                simd.mul_f64s(splat, S::as_simd_f64s(sums).0[TABLES + first_neuron + i])
+            };
+            let (dx, last) = S::as_mut_simd_f64s(&mut dx[from..to]);
+            let whole = dx.len();
+            dx.iter_mut().enumerate().for_each(|(slab, dx)| *dx = own(slab));
+            if !last.is_empty() {
+                let own = own(whole);
+                last.copy_from_slice(
+                    &pulp::bytemuck::cast_slice::<_, f64>(std::slice::from_ref(&own))[..last.len()],
+                );
+            }
         }
     }
 }
