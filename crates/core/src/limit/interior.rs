@@ -129,6 +129,7 @@ fn longest(at: &[Vec<f64>; 3], along: &[Vec<f64>; 3]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quadratic::shares::drawn::{Drawn, drawn, numbers};
     use crate::rng::stream;
     use rand::Rng;
 
@@ -136,32 +137,13 @@ mod tests {
     fn the_optimality_conditions_hold() {
         for seed in 0..60 {
             let mut rng = stream(seed, "limit.interior", 0);
-            let (s, dim) = (rng.random_range(1..4), 12);
+            let s = rng.random_range(1..4);
             let groups: Vec<usize> = (0..3).map(|_| rng.random_range(0..4)).collect();
-            let mut numbers = |n: usize| (0..n).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f64>>();
-            // Kinks of group r live in the coordinates 4r .. 4r + 4.
-            let g: Vec<Vec<f64>> = (0..s).map(|_| numbers(dim)).collect();
-            let mut edges: Vec<Vec<f64>> = Vec::new();
-            let mut blocks = Vec::new();
-            for (r, n) in groups.iter().enumerate() {
-                let group: Vec<Vec<f64>> = (0..*n)
-                    .map(|_| {
-                        let mut d = vec![0.0; dim];
-                        d[4 * r..4 * r + 4].copy_from_slice(&numbers(4));
-                        d
-                    })
-                    .collect();
-                blocks.push(group.iter().flat_map(|a| group.iter().map(|b| dot(a, b))).collect());
-                edges.extend(group);
-            }
-            let owner: Vec<usize> = (0..edges.len()).map(|e| (e * 7 + seed as usize) % s).collect();
-            let right = (numbers(s).iter().map(|x| x.abs() + 0.1).collect(), numbers(edges.len()));
-            let matrix = Shares {
-                constraints: g.iter().flat_map(|a| g.iter().map(|b| dot(a, b))).collect(),
-                mixed: edges.iter().map(|d| g.iter().map(|g| dot(g, d)).collect()).collect(),
-                blocks,
-                owner,
-            };
+            let Drawn { vectors: [_, edges], matrix } = drawn(seed, s, &groups);
+            let right = (
+                numbers(&mut rng, s).iter().map(|x| x.abs() + 0.1).collect(),
+                numbers(&mut rng, edges.len()),
+            );
             let programme = Programme { matrix, right };
             let Some(y) = programme.solve(1.0) else { panic!("seed {seed}") };
             let slope = programme.matrix.times(&y);
