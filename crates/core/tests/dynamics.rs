@@ -10,7 +10,7 @@ use common::{algorithm, assert_close, data, four_points, model, normals, problem
 use formula::formula;
 use latephase_core::algorithm::{Algorithm, Flow, Tableau};
 use latephase_core::norm::L2;
-use latephase_core::numeric::{axpy, distance, dot, norm};
+use latephase_core::numeric::{angle, axpy, distance, dot, norm};
 use latephase_core::pace::{Pace, Trial, UnitDecrease};
 use latephase_core::rng::stream;
 use latephase_core::{BatchStream, Batches, Breakdown, Data, Iterate, Problem, RowSet, State};
@@ -465,6 +465,23 @@ fn the_implicit_flow_slides_along_ties_and_kinks_that_attract() {
         );
         assert!(near < 0.01 && far < 0.04, "seed {seed}: {far}, {near}");
     }
+}
+
+#[test]
+fn where_there_are_kinks_no_implicit_step_turns_by_more_than_a_part_of_the_tolerance() {
+    let (problem, theta) = random_problem(1, 30, "'relu'", 40);
+    let mut implicit = begin("kind = 'implicit'\ntolerance = 0.05", &problem);
+    let mut at = Iterate::new(theta);
+    let mut turns = Vec::new();
+    while ln_loss(&problem, &mut at) > -30.0 {
+        let before = at.theta().to_vec();
+        implicit.step(&problem, &mut at).unwrap();
+        turns.push(angle(&before, at.theta()));
+    }
+    // The bound is planned from the last step, and the direction may turn faster in the next.
+    let far = turns.iter().filter(|turn| **turn > 1.2 * 0.005).count();
+    assert!(20 * far <= turns.len(), "{far} of {}", turns.len());
+    assert!(turns.iter().any(|turn| *turn > 0.5 * 0.005), "the bound is never near");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! The local error of a step is a vector across θ. Along a kink it has a part that changes its sign from step to step, as shares are
 //! found and lost, and that averages out: vectors are added over a window, and the length of the sum is entered.
 
-use crate::numeric::{axpy, dot, norm};
+use crate::numeric::{axpy, distance, dot, norm};
 use crate::{Invalid, State};
 
 /// Way of the direction, in radians, and steps after which a window ends; and steps that end it in any case.
@@ -14,6 +14,8 @@ const MOST_STEPS: u64 = 40;
 const PART: f64 = 0.75;
 /// Errors of a window that are rounding.
 const ROUNDING: f64 = 1e-12;
+/// Part of the tolerance by which a step may turn the direction.
+const TURN: f64 = 0.1;
 /// How much κ may change from window to window, and its bounds.
 const GROW: f64 = 3.0;
 const SHRINK: f64 = 0.5;
@@ -25,6 +27,9 @@ pub(super) struct Errors {
     tolerance: Option<f64>,
     /// In radians, so far.
     pub total: f64,
+    /// Whether steps cross kinks, and the largest κ that does not turn the direction too far there.
+    has_kinks: bool,
+    most: f64,
     /// Sum of the window's errors, way and steps.
     sum: Vec<f64>,
     way: f64,
@@ -39,13 +44,22 @@ pub(super) struct Past {
 }
 
 impl Errors {
-    pub fn new(tolerance: Option<f64>) -> Errors {
-        Errors { tolerance, total: 0.0, sum: Vec::new(), way: 0.0, steps: 0 }
+    pub fn new(tolerance: Option<f64>, has_kinks: bool) -> Errors {
+        Errors { tolerance, total: 0.0, has_kinks, most: f64::INFINITY, sum: Vec::new(), way: 0.0, steps: 0 }
+    }
+
+    /// κ, at most what the last step allows: where kinks are crossed a step errs by a part of its turn, which no difference of
+    /// third order tells.
+    pub fn bounded(&self, kappa: f64) -> f64 {
+        kappa.min(self.most)
     }
 
     /// Enters the step of length `h` from `at` to `x`, after the two of `past`, in which the direction went `way`. Returns κ for
     /// the next step.
     pub fn enter(&mut self, x: &[f64], at: &[f64], h: f64, past: &[Past], way: f64, kappa: f64) -> f64 {
+        if let Some(tolerance) = self.tolerance.filter(|_| self.has_kinks) {
+            self.most = (TURN * tolerance * distance(x, at) / (norm(at) * way)).max(LEAST);
+        }
         let [one, two] = past else { return kappa };
         let (h1, h2) = (one.length, two.length);
         // h²(h + h₁)²/(h₁ + 2h) times the divided difference over the times 0, −h, −h − h₁, −h − h₁ − h₂.
@@ -76,7 +90,9 @@ impl Errors {
         }
         self.total += error;
         let next = match self.tolerance {
-            Some(_) if !factor.is_nan() => (kappa * factor.clamp(SHRINK, GROW)).clamp(LEAST, MOST),
+            Some(_) if !factor.is_nan() => {
+                (self.bounded(kappa) * factor.clamp(SHRINK, GROW)).clamp(LEAST, MOST)
+            }
             _ => kappa,
         };
         self.sum.clear();
@@ -87,14 +103,14 @@ impl Errors {
     pub fn save(&self) -> State {
         let mut state = State::default();
         state.put("sum", &self.sum);
-        state.put("numbers", &[self.total, self.way]);
+        state.put("numbers", &[self.total, self.most, self.way]);
         state.put_counts("steps", &[self.steps]);
         state
     }
 
     pub fn load(&mut self, state: &State) -> Result<(), Invalid> {
         self.sum = state.get("sum")?.to_vec();
-        [self.total, self.way] = state.numbers("numbers")?;
+        [self.total, self.most, self.way] = state.numbers("numbers")?;
         [self.steps] = state.counters("steps")?;
         Ok(())
     }
