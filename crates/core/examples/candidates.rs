@@ -161,13 +161,14 @@ fn main() -> Result<(), Failed> {
             let part = (-**level - last.0) / (now - last.0);
             let theta: Vec<f64> = last.1.iter().zip(at.theta()).map(|(a, b)| a + part * (b - a)).collect();
             let [margin, smooth] = ln_margins(&problem, &theta)?;
+            let account = Some(algorithm.direction_error()).filter(|error| error.is_finite());
             let mut told = format!(
-                "\"F\":{level},\"evaluations\":{:.0},\"steps\":{},\"seconds\":{spent:.3},\"margin\":{:.6},\"smooth\":{:.6},\"path\":{path:.4},\"account\":{:.5}",
+                "\"F\":{level},\"evaluations\":{:.0},\"steps\":{},\"seconds\":{spent:.3},\"margin\":{:.6},\"smooth\":{:.6},\"path\":{path:.4},\"account\":{}",
                 at.clocks.evaluations,
                 at.clocks.step,
                 margin.exp(),
                 smooth.exp(),
-                algorithm.direction_error()
+                account.map_or("null".into(), |account| format!("{account:.5}"))
             );
             if let Some((_, other)) = others.iter().find(|(f, _)| f == *level) {
                 let [theirs, smooth_theirs] = ln_margins(&problem, other)?;

@@ -14,7 +14,7 @@ const MOST_STEPS: u64 = 40;
 const PART: f64 = 0.75;
 /// Errors of a window that are rounding.
 const ROUNDING: f64 = 1e-12;
-/// Part of the tolerance by which a step may turn the direction.
+/// How far a step may turn the direction: this part of the tolerance where it errs to first order, of its root elsewhere.
 const TURN: f64 = 0.1;
 /// How much κ may change from window to window, and its bounds.
 const GROW: f64 = 3.0;
@@ -27,8 +27,9 @@ pub(super) struct Errors {
     tolerance: Option<f64>,
     /// In radians, so far.
     pub total: f64,
-    /// Whether steps cross kinks, and the largest κ that does not turn the direction too far there.
+    /// Whether steps cross kinks.
     has_kinks: bool,
+    /// Largest κ that does not turn the direction too far.
     most: f64,
     /// Sum of the window's errors, way and steps.
     sum: Vec<f64>,
@@ -48,8 +49,8 @@ impl Errors {
         Errors { tolerance, total: 0.0, has_kinks, most: f64::INFINITY, sum: Vec::new(), way: 0.0, steps: 0 }
     }
 
-    /// κ, at most what the last step allows: where kinks are crossed a step errs by a part of its turn, which no difference of
-    /// third order tells.
+    /// κ, at most what the last step allows. Where kinks are crossed a step errs by a part of its turn, which no difference of third
+    /// order tells; and elsewhere a difference over steps that turn far tells little of what is between them.
     pub fn bounded(&self, kappa: f64) -> f64 {
         kappa.min(self.most)
     }
@@ -57,8 +58,9 @@ impl Errors {
     /// Enters the step of length `h` from `at` to `x`, after the two of `past`, in which the direction went `way`. Returns κ for
     /// the next step.
     pub fn enter(&mut self, x: &[f64], at: &[f64], h: f64, past: &[Past], way: f64, kappa: f64) -> f64 {
-        if let Some(tolerance) = self.tolerance.filter(|_| self.has_kinks) {
-            self.most = (TURN * tolerance * distance(x, at) / (norm(at) * way)).max(LEAST);
+        if let Some(tolerance) = self.tolerance {
+            let turn = TURN * if self.has_kinks { tolerance } else { tolerance.sqrt() };
+            self.most = (turn * distance(x, at) / (norm(at) * way)).max(LEAST);
         }
         let [one, two] = past else { return kappa };
         let (h1, h2) = (one.length, two.length);

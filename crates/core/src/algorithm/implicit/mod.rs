@@ -25,7 +25,7 @@
 //! The local error of a step, by the third divided difference of θ, is (h + h₁)²h²/(h₁ + 2h)·θ[n+1, n, n−1, n−2], of which the part
 //! across θ counts. It is added up over windows (`errors.rs`), and κ follows it so that steps add `tolerance` times their way. A step
 //! across kinks errs by a part of its turn besides, of which the difference sees little: no step turns the direction by more than a
-//! tenth of the tolerance. As with the bundle, what the flow makes of an error later is not in the account.
+//! tenth of the tolerance there, and of its root on smooth networks. As with the bundle, what the flow makes of an error later is not in the account.
 //!
 //! # References
 //! Backward differentiation: Curtiss & Hirschfelder 1952; Hairer & Wanner, *Solving Ordinary Differential Equations II* (1996),
