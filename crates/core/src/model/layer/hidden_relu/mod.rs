@@ -8,20 +8,22 @@
 //! blocks on the way there, and only the way back is in bits. Threads share panels or columns, which have no sum in common but the
 //! output. How they are grouped depends on the shapes alone.
 
+mod back;
+mod bits;
+mod cut;
 mod kernels;
 mod tables;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Arch;
 use rayon::prelude::*;
 
 use super::dense::DenseLayer;
 use super::dense_relu::DenseRelu;
 use super::{Grads, Kept, Pass, Stage};
-
-use crate::numeric::wide;
-use kernels::{Forward, Masked, Sum};
-
-use tables::{Gather, Scatter, Slab};
+use back::Into;
+use bits::{signs, words};
+use cut::{Cut, Lanes, aligned};
+use kernels::{Forward, Sum};
 
 /// Vectors of neurons in a panel: with eight rows a tile of 24 accumulators.
 const VECTORS: usize = 3;
@@ -50,69 +52,6 @@ const LINE: usize = 64;
 pub(super) struct HiddenRelu {
     hidden: DenseRelu,
     outer: DenseLayer,
-}
-
-/// How a call is cut.
-#[derive(Clone, Copy)]
-struct Cut {
-    n: usize,
-    inputs: usize,
-    /// The inputs, and one more for a bias.
-    columns: usize,
-    width: usize,
-    /// Numbers of a vector and of a panel's row.
-    lanes: usize,
-    panel: usize,
-    panels: usize,
-    /// Panels of a group.
-    group: usize,
-}
-
-impl Cut {
-    fn new([n, inputs, columns, width]: [usize; 4]) -> Cut {
-        let lanes = Arch::new().dispatch(Lanes);
-        let panel = VECTORS * lanes;
-        let panels = width.div_ceil(panel);
-        let groups = if 2 * n * inputs * width < GRAIN { 1 } else { GROUPS.min(panels) };
-        Cut { n, inputs, columns, width, lanes, panel, panels, group: panels.div_ceil(groups) }
-    }
-
-    /// The same with rows for neurons and neurons for rows, and without a bias.
-    fn exchanged(&self) -> Cut {
-        Cut::new([self.width, self.inputs, self.inputs, self.n])
-    }
-
-    fn groups(&self) -> usize {
-        self.panels.div_ceil(self.group)
-    }
-
-    /// Numbers of a packed panel: the rows of Wᵀ, b and v.
-    fn packed(&self) -> usize {
-        (self.inputs + 2) * self.panel
-    }
-
-    /// Numbers of a group's packed panels. The way back needs them where columns are few, else one place is used again and again.
-    fn packed_of_group(&self) -> usize {
-        if self.has_few_columns() { self.group * self.packed() } else { self.packed() }
-    }
-
-    fn has_few_columns(&self) -> bool {
-        self.columns <= FEW_COLUMNS
-    }
-
-    /// Words of a panel: for every 64 rows one a neuron, whose bits tell where z > 0.
-    fn words(&self) -> usize {
-        self.n.div_ceil(WORD) * self.panel
-    }
-
-    /// Vectors of columns.
-    fn slabs(&self) -> usize {
-        self.columns.div_ceil(self.lanes)
-    }
-
-    fn is_shared(&self) -> bool {
-        self.group < self.panels && rayon::current_num_threads() > 1
-    }
 }
 
 impl HiddenRelu {
@@ -171,186 +110,6 @@ impl HiddenRelu {
         self.hidden.pullback(Pass { params: hidden, x, y: &h, n }, &dh, into, &mut kept.inner[0]);
         kept.inner[0].output = h;
         kept.inner[1].output = dh;
-    }
-
-    /// The gradient of the parameters with few columns.
-    fn masked(&self, pass: Pass<'_>, cut: Cut, dy: &[f64], into: Into<'_>, kept: &mut Kept) {
-        let Kept { numbers, scratch, back: [_, terms], .. } = kept;
-        let (words, packed) = (words(numbers, &cut), aligned(scratch, cut.groups() * cut.packed_of_group()));
-        terms.resize(pass.n * cut.columns, 0.0);
-        for ((to, x), dy) in terms.chunks_exact_mut(cut.columns).zip(pass.x.chunks_exact(cut.inputs)).zip(dy)
-        {
-            let (to, last) = to.split_at_mut(cut.inputs);
-            to.iter_mut().zip(x).for_each(|(to, x)| *to = dy * x);
-            last.fill(*dy);
-        }
-        let (rows, terms) = (cut.group * cut.panel, &terms[..]);
-        let Into { dweight, dbias, dv } = into;
-        // A group without biases gets none of them.
-        let mut none = [[0.0; 0]; GROUPS];
-        let each = |((((words, packed), dweight), dv), dbias): Behind<'_>| {
-            Arch::new().dispatch(Masked { cut, terms, words, packed, dweight, dv, dbias });
-        };
-        let (of_words, of_packed) = (cut.group * cut.words(), cut.packed_of_group());
-        if cut.is_shared() {
-            let parts = words.par_chunks(of_words).zip(packed.par_chunks(of_packed));
-            let parts = parts.zip(dweight.par_chunks_mut(rows * cut.inputs)).zip(dv.par_chunks_mut(rows));
-            match dbias.is_empty() {
-                true => parts.zip(none.par_iter_mut().map(|none| &mut none[..])).for_each(each),
-                false => parts.zip(dbias.par_chunks_mut(rows)).for_each(each),
-            }
-        } else {
-            let parts = words.chunks(of_words).zip(packed.chunks(of_packed));
-            let parts = parts.zip(dweight.chunks_mut(rows * cut.inputs)).zip(dv.chunks_mut(rows));
-            match dbias.is_empty() {
-                true => parts.zip(none.iter_mut().map(|none| &mut none[..])).for_each(each),
-                false => parts.zip(dbias.chunks_mut(rows)).for_each(each),
-            }
-        }
-    }
-
-    /// The gradient of the parameters with many.
-    fn looked_up(&self, pass: Pass<'_>, cut: Cut, dy: &[f64], into: Into<'_>, kept: &mut Kept) {
-        let Kept { numbers, back: [_, room], .. } = kept;
-        let words = words(numbers, &cut);
-        let of_slab = tables::room_of(&cut);
-        let room = aligned(room, cut.slabs().min(SLABS) * of_slab);
-        let (hidden, outer) = self.split(pass.params);
-        let ((weight, bias), (v, _)) = (self.inner().split(hidden), self.outer.split(outer));
-        let Into { dweight, dbias, dv } = into;
-        for first in (0..cut.slabs()).step_by(SLABS) {
-            let room = &mut room[..SLABS.min(cut.slabs() - first) * of_slab];
-            slabs(cut, first, room, (pass.x, dy, words));
-            let (rows, room) = (cut.group * cut.panel, &*room);
-            let mut none = [[0.0; 0]; GROUPS];
-            let each = |(k, ((((weight, dweight), v), dv), dbias)): (usize, Gathered<'_>)| {
-                let bias = bias.get(k * rows..).unwrap_or(&[]);
-                let first_neuron = k * rows;
-                Arch::new().dispatch(Gather {
-                    cut,
-                    first,
-                    first_neuron,
-                    room,
-                    weight,
-                    bias,
-                    v,
-                    dweight,
-                    dv,
-                    dbias,
-                });
-            };
-            let of_rows = rows * cut.inputs;
-            if cut.is_shared() {
-                let parts = weight.par_chunks(of_rows).zip(dweight.par_chunks_mut(of_rows));
-                let parts = parts.zip(v.par_chunks(rows)).zip(dv.par_chunks_mut(rows));
-                match dbias.is_empty() {
-                    true => {
-                        parts.zip(none.par_iter_mut().map(|none| &mut none[..])).enumerate().for_each(each)
-                    }
-                    false => parts.zip(dbias.par_chunks_mut(rows)).enumerate().for_each(each),
-                }
-            } else {
-                let parts = weight.chunks(of_rows).zip(dweight.chunks_mut(of_rows));
-                let parts = parts.zip(v.chunks(rows)).zip(dv.chunks_mut(rows));
-                match dbias.is_empty() {
-                    true => parts.zip(none.iter_mut().map(|none| &mut none[..])).enumerate().for_each(each),
-                    false => parts.zip(dbias.chunks_mut(rows)).enumerate().for_each(each),
-                }
-            }
-        }
-    }
-
-    /// The cotangents of the inputs, which only attacks and deeper networks ask for: sums over subsets of the neurons.
-    fn inputs_back(&self, pass: Pass<'_>, cut: Cut, dy: &[f64], dx: &mut [f64], kept: &mut Kept) {
-        let Kept { numbers, back: [turned, room], .. } = kept;
-        let turn = cut.exchanged();
-        let turned = words(turned, &turn);
-        exchange(&cut, words(numbers, &cut), &turn, turned);
-        let turned = &*turned;
-        let of_slab = tables::room_of(&turn);
-        let room = aligned(room, turn.slabs().min(SLABS) * of_slab);
-        let (hidden, outer) = self.split(pass.params);
-        let ((weight, _), (v, _)) = (self.inner().split(hidden), self.outer.split(outer));
-        for first in (0..turn.slabs()).step_by(SLABS) {
-            let room = &mut room[..SLABS.min(turn.slabs() - first) * of_slab];
-            slabs(turn, first, room, (weight, v, turned));
-            let (rows, room) = (turn.group * turn.panel, &*room);
-            let each = |(k, (dx, dy)): (usize, (&mut [f64], &[f64]))| {
-                Arch::new().dispatch(Scatter { cut: turn, first, first_neuron: k * rows, room, dx, dy });
-            };
-            let of_rows = rows * cut.inputs;
-            match turn.is_shared() {
-                true => dx.par_chunks_mut(of_rows).zip(dy.par_chunks(rows)).enumerate().for_each(each),
-                false => dx.chunks_mut(of_rows).zip(dy.chunks(rows)).enumerate().for_each(each),
-            }
-        }
-    }
-}
-
-/// The sums of the slabs from `first` on that have room.
-fn slabs(cut: Cut, first: usize, room: &mut [f64], (x, dy, words): (&[f64], &[f64], &[u64])) {
-    let of_slab = tables::room_of(&cut);
-    let each = |(k, room): (usize, &mut [f64])| {
-        Arch::new().dispatch(Slab { cut, x, dy, words, slab: first + k, room });
-    };
-    match cut.is_shared() {
-        true => room.par_chunks_mut(of_slab).enumerate().for_each(each),
-        false => room.chunks_mut(of_slab).enumerate().for_each(each),
-    }
-}
-
-/// The signs of activations that have been computed, n × width.
-fn signs(h: &[f64], cut: &Cut, words: &mut [u64]) {
-    let each = |(p, words): (usize, &mut [u64])| {
-        let neurons = cut.panel.min(cut.width - p * cut.panel);
-        let row = neurons.next_multiple_of(cut.lanes);
-        for (rows, words) in h.chunks(WORD * cut.width).zip(words.chunks_exact_mut(row)) {
-            words.fill(0);
-            wide(|| {
-                for (r, h) in rows.chunks_exact(cut.width).enumerate() {
-                    let h = &h[p * cut.panel..][..neurons];
-                    // A NaN passes, as in a tile.
-                    words.iter_mut().zip(h).for_each(|(word, h)| *word |= u64::from(!(*h <= 0.0)) << r);
-                }
-            });
-        }
-    };
-    match cut.is_shared() {
-        true => words.par_chunks_mut(cut.words()).enumerate().for_each(each),
-        false => words.chunks_mut(cut.words()).enumerate().for_each(each),
-    }
-}
-
-/// Words of rows to words of neurons.
-fn exchange(cut: &Cut, words: &[u64], turn: &Cut, turned: &mut [u64]) {
-    // Where the word of a block is for a neuron, or for a row.
-    let place = |cut: &Cut, block: usize, j: usize| {
-        let p = j / cut.panel;
-        let row = cut.panel.min(cut.width - p * cut.panel).next_multiple_of(cut.lanes);
-        p * cut.words() + block * row + j % cut.panel
-    };
-    for (rows, i) in (0..cut.n).step_by(WORD).enumerate() {
-        for (neurons, j) in (0..cut.width).step_by(WORD).enumerate() {
-            let mut square = [0; WORD];
-            let there = WORD.min(cut.width - j);
-            (0..there).for_each(|k| square[k] = words[place(cut, rows, j + k)]);
-            transpose(&mut square);
-            (0..WORD.min(cut.n - i)).for_each(|k| turned[place(turn, neurons, i + k)] = square[k]);
-        }
-    }
-}
-
-/// Transposes 64 words of bits, halves of halves at a time.
-fn transpose(square: &mut [u64; WORD]) {
-    let (mut size, mut mask) = (WORD / 2, u64::MAX >> (WORD / 2));
-    while size > 0 {
-        for k in (0..WORD).filter(|k| k & size == 0) {
-            let swapped = ((square[k] >> size) ^ square[k + size]) & mask;
-            square[k] ^= swapped << size;
-            square[k + size] ^= swapped;
-        }
-        size /= 2;
-        mask ^= mask << size;
     }
 }
 
@@ -430,48 +189,8 @@ impl Stage for HiddenRelu {
     }
 }
 
-/// Where gradients are added.
-struct Into<'a> {
-    dweight: &'a mut [f64],
-    dbias: &'a mut [f64],
-    dv: &'a mut [f64],
-}
-
 /// A group's share of words, packed weights, sums, W and v.
 type Ahead<'a> = ((((&'a mut [u64], &'a mut [f64]), &'a mut [f64]), &'a [f64]), &'a [f64]);
-/// A group's share of words, packed weights, dW, dv and db.
-type Behind<'a> = ((((&'a [u64], &'a [f64]), &'a mut [f64]), &'a mut [f64]), &'a mut [f64]);
-
-/// A group's share of W, dW, v, dv and db.
-type Gathered<'a> = ((((&'a [f64], &'a mut [f64]), &'a [f64]), &'a mut [f64]), &'a mut [f64]);
-
-/// The words of all panels, in a buffer of numbers.
-fn words<'a>(buffer: &'a mut Vec<f64>, cut: &Cut) -> &'a mut [u64] {
-    pulp::bytemuck::cast_slice_mut(aligned(buffer, cut.panels * cut.words()))
-}
-
-/// The first `numbers` of a buffer from a cache line on, so that no vector crosses one.
-fn aligned(buffer: &mut Vec<f64>, numbers: usize) -> &mut [f64] {
-    let room = numbers + LINE / size_of::<f64>();
-    if buffer.len() < room {
-        buffer.resize(room, 0.0);
-    }
-    let skip = buffer.as_ptr().align_offset(LINE).min(room - numbers);
-    &mut buffer[skip..][..numbers]
-}
-
-/// Numbers of a vector of this machine.
-struct Lanes;
-
-impl WithSimd for Lanes {
-    type Output = usize;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        S::F64_LANES
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -549,16 +268,6 @@ mod tests {
                     }
                 }
             }
-        }
-    }
-
-    #[test]
-    fn bits_are_transposed() {
-        let square: [u64; WORD] = std::array::from_fn(|k| (k as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mut turned = square;
-        transpose(&mut turned);
-        for i in 0..WORD {
-            (0..WORD).for_each(|j| assert_eq!((turned[i] >> j) & 1, (square[j] >> i) & 1, "{i}, {j}"));
         }
     }
 
