@@ -61,7 +61,8 @@ const ROUNDS: usize = 8;
 /// Smoothing of kinks in units of the last rise, and at most.
 const SMOOTHING: f64 = 0.01;
 const SMOOTHEST: f64 = 0.01;
-/// The gap at which a programme counts as solved, in units of the last rise, and at most.
+/// The gap at which a programme counts as solved: this part of the last rise, at most so many nats, unless those are a smaller
+/// part than anyone needs. Until it is known who joins, a rough one.
 const CLOSED: f64 = 1e-4;
 const OPEN: f64 = 1e-5;
 const SHUT: f64 = 1e-6;
