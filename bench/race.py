@@ -10,7 +10,8 @@ steps   seconds per gradient step of ln L beside PyTorch and JAX (`torch_step.py
 loss    seconds to a loss of 1e-38 and 1e-100 from the same weights (time_to_loss.py)
 many    a thousand small runs to 1e-100 (many_runs.py)
 far     seconds of our own runs to where nothing else gets: 300 digits to 1e-1000, 1e-100000 and 10^-(10^11) by the bundle and by the
-        implicit flow, ten classes of MNIST (with --mnist) to 1e-100000, and `latephase limit` by the flow from the digits' 1e-1000 to a speed of 1e-3 per unit of ln rho
+        implicit flow, ten classes of MNIST (with --mnist) to 1e-100000, and `latephase limit` by the flow from the digits' 1e-1000 to a
+        speed of 1e-3 per unit of ln rho
 
 In every round each side has its turn, in a process of its own on the same cores (A B C A B C ...). Every round also times a
 large product of matrices and a copy of memory: `of_product` is the speed of a step's products, counted as its layers need

@@ -43,7 +43,7 @@ pub(super) fn resolved(size: f64, steps: &str) -> Result<(), Breakdown> {
 }
 
 /// A step of the flow that is taken.
-pub(super) struct Taken {
+pub(super) struct Stride {
     /// ln 𝓛 where it began, at the radius at which θ is held.
     pub ln_loss: f64,
     /// Its length on the clock of ∇ ln 𝓛 there.
@@ -54,8 +54,8 @@ pub(super) struct Taken {
 }
 
 /// Moves to θ, where `to` has been evaluated, and lets the clocks run on. Hands back where it was.
-pub(super) fn arrive(at: &mut Iterate, theta: Vec<f64>, to: Arc<Eval>, taken: &Taken) -> Vec<f64> {
-    let Taken { ln_loss, h, grown, degree } = *taken;
+pub(super) fn arrive(at: &mut Iterate, theta: Vec<f64>, to: Arc<Eval>, stride: &Stride) -> Vec<f64> {
+    let Stride { ln_loss, h, grown, degree } = *stride;
     // dt = ds/𝓛, and ln 𝓛 falls nearly linearly over a step.
     let before = at.ln_loss_beyond(ln_loss, Some(degree));
     // A step of κρ takes less time where d is longer, by the power of the degree.
@@ -63,8 +63,8 @@ pub(super) fn arrive(at: &mut Iterate, theta: Vec<f64>, to: Arc<Eval>, taken: &T
     at.beyond += grown.ln();
     let after = at.ln_loss_beyond(to.ln_loss, Some(degree));
     let ln_dt = h.ln() + shorter + ln_mean_exp(-before, -after);
-    let before = at.move_to(theta, Some((&RowSet::Full, to)));
+    let left = at.move_to(theta, Some((&RowSet::Full, to)));
     at.clocks.advance(h * shorter.exp(), ln_dt);
     at.clocks.epoch += 1;
-    before
+    left
 }

@@ -65,9 +65,8 @@ pub(crate) struct Balance {
     pub iterations: usize,
 }
 
-/// A point: λ, shares s with 1 − s, and what is computed from them.
+/// A point: shares s with 1 − s, y = (λ, sλ), and what is computed from them.
 struct Point {
-    lambda: Vec<f64>,
     shares: Vec<[f64; 2]>,
     y: Weights,
     /// h G y.
@@ -85,6 +84,7 @@ impl Entropic<'_> {
         let mut newton = Newton {
             matrix: self.matrix.clone(),
             linear: self.linear.clone(),
+            squares: self.matrix.squares(),
             is_flipped: vec![false; shares.len()],
             length: self.length,
             smoothing: self.smoothing,
@@ -98,11 +98,11 @@ impl Entropic<'_> {
         let is_closed = newton.run(&mut at, QUICK);
         if !is_closed && !shares.is_empty() {
             // Many kinks that change sides at once: from a smoother programme to this one.
-            let largest = self.matrix.squares().into_iter().fold(0.0, f64::max);
+            let largest = newton.squares.iter().copied().fold(0.0, f64::max);
             let stages = (self.length * largest / self.smoothing).ln() / FACTOR.ln();
             for stage in (0..=stages.clamp(0.0, 30.0) as i32).rev() {
                 newton.smoothing = self.smoothing * FACTOR.powi(stage);
-                at = newton.point(at.lambda, at.shares);
+                at = newton.point(at.y.lambda, at.shares);
                 newton.run(&mut at, STEPS);
             }
         }
@@ -115,6 +115,8 @@ impl Entropic<'_> {
 struct Newton {
     matrix: Shares,
     linear: Weights,
+    /// The squared norms of the kinks, the same from either side.
+    squares: Vec<f64>,
     is_flipped: Vec<bool>,
     length: f64,
     smoothing: f64,
@@ -126,16 +128,16 @@ impl Newton {
     fn point(&self, lambda: Vec<f64>, shares: Vec<[f64; 2]>) -> Point {
         let owner = &self.matrix.owner;
         let mu = shares.iter().zip(owner).map(|(s, c)| s[0] * lambda[*c]).collect();
-        let y = Weights { lambda: lambda.clone(), mu };
+        let y = Weights { lambda, mu };
         let mut pull = self.matrix.times(&y);
         pull.lambda.iter_mut().chain(&mut pull.mu).for_each(|p| *p *= self.length);
-        let entropy: f64 = lambda.iter().map(|l| times_ln(*l)).sum();
-        let of = |(s, c): (&[f64; 2], &usize)| lambda[*c] * (times_ln(s[0]) + times_ln(s[1]));
+        let entropy: f64 = y.lambda.iter().map(|l| times_ln(*l)).sum();
+        let of = |(s, c): (&[f64; 2], &usize)| y.lambda[*c] * (times_ln(s[0]) + times_ln(s[1]));
         let mixing: f64 = shares.iter().zip(owner).map(of).sum();
         let quadratic = dot(&y.lambda, &pull.lambda) + dot(&y.mu, &pull.mu);
         let linear = dot(&y.lambda, &self.linear.lambda) + dot(&y.mu, &self.linear.mu);
         let value = 0.5 * quadratic + linear + entropy + self.smoothing * mixing;
-        Point { lambda, shares, y, pull, value }
+        Point { shares, y, pull, value }
     }
 
     /// The answer in the orientation of the programme.
@@ -143,9 +145,9 @@ impl Newton {
         let turned = self.is_flipped.iter().zip(&at.shares);
         let shares: Vec<[f64; 2]> =
             turned.map(|(f, [s, rest])| if *f { [*rest, *s] } else { [*s, *rest] }).collect();
-        let mu = shares.iter().zip(&self.matrix.owner).map(|(s, c)| s[0] * at.lambda[*c]).collect();
+        let mu = shares.iter().zip(&self.matrix.owner).map(|(s, c)| s[0] * at.y.lambda[*c]).collect();
         Balance {
-            y: Weights { lambda: at.lambda, mu },
+            y: Weights { lambda: at.y.lambda, mu },
             shares: shares.iter().map(|s| s[0]).collect(),
             value: at.value,
             iterations: self.iterations,
@@ -163,7 +165,7 @@ impl Newton {
             self.is_flipped[e] = !self.is_flipped[e];
             at.shares[e].reverse();
         }
-        let (lambda, shares) = (std::mem::take(&mut at.lambda), std::mem::take(&mut at.shares));
+        let (lambda, shares) = (std::mem::take(&mut at.y.lambda), std::mem::take(&mut at.shares));
         *at = self.point(lambda, shares);
     }
 
@@ -193,7 +195,7 @@ impl Newton {
     /// The gradient in (λ, μ).
     fn slope(&self, at: &Point) -> Weights {
         let (tau, owner) = (self.smoothing, &self.matrix.owner);
-        let own = at.pull.lambda.iter().zip(&self.linear.lambda).zip(&at.lambda);
+        let own = at.pull.lambda.iter().zip(&self.linear.lambda).zip(&at.y.lambda);
         let mut slope = Weights {
             lambda: own.map(|((p, b), l)| p + b + l.ln() + 1.0).collect(),
             mu: at.pull.mu.iter().zip(&self.linear.mu).map(|(p, b)| p + b).collect(),
@@ -207,19 +209,19 @@ impl Newton {
 
     /// The Newton direction in (λ, μ), and that of the shares over s(1 − s).
     fn direction(&self, at: &Point, slope: &Weights) -> Option<(Weights, Vec<f64>)> {
-        let (s, tau, h) = (at.lambda.len(), self.smoothing, self.length);
-        let (owner, squares) = (&self.matrix.owner, self.matrix.squares());
+        let (s, tau, h) = (at.y.lambda.len(), self.smoothing, self.length);
+        let (owner, squares) = (&self.matrix.owner, &self.squares);
         let over = |part: usize| -> Vec<f64> {
-            let of = |(c, s): (&usize, &[f64; 2])| tau / (h * at.lambda[*c] * s[part]);
+            let of = |(c, s): (&usize, &[f64; 2])| tau / (h * at.y.lambda[*c] * s[part]);
             owner.iter().zip(&at.shares).map(of).collect()
         };
         let (right, left) = (over(0), over(1));
         let mut own = vec![1.0; s];
         owner.iter().for_each(|c| own[*c] -= tau);
-        own.iter_mut().zip(&at.lambda).for_each(|(own, l)| *own /= h * l);
+        own.iter_mut().zip(&at.y.lambda).for_each(|(own, l)| *own /= h * l);
         // What pulls on nothing else follows after: its row matters, its column does not.
         let matters: Vec<bool> = (0..s)
-            .map(|c| at.lambda[c] > HEAVY || own[c] < FAINT * self.matrix.constraints[c * s + c])
+            .map(|c| at.y.lambda[c] > HEAVY || own[c] < FAINT * self.matrix.constraints[c * s + c])
             .collect();
         let of = |e: usize| matters[owner[e]] && right[e] < FAINT * squares[e].max(left[e]);
         let is_kink: Vec<bool> = (0..owner.len()).map(of).collect();
@@ -256,7 +258,7 @@ impl Newton {
             margin[*c] += at.shares[e][0] * (slope.mu[e] + h * pull.mu[e]);
         }
         for c in (0..s).filter(|c| !matters[*c]) {
-            step.lambda[c] = -at.lambda[c] * margin[c];
+            step.lambda[c] = -at.y.lambda[c] * margin[c];
         }
         for e in (0..owner.len()).filter(|e| !matters[owner[*e]]) {
             step.mu[e] = at.shares[e][0] * step.lambda[owner[e]];
@@ -267,7 +269,7 @@ impl Newton {
     /// ⟨slope, y⟩ less its least over all weights and shares.
     fn gap(&self, at: &Point, slope: &Weights) -> f64 {
         let mut best = slope.lambda.clone();
-        let mut here: f64 = slope.lambda.iter().zip(&at.lambda).map(|(g, l)| g * l).sum();
+        let mut here: f64 = slope.lambda.iter().zip(&at.y.lambda).map(|(g, l)| g * l).sum();
         for ((c, mu), g) in self.matrix.owner.iter().zip(&at.y.mu).zip(&slope.mu) {
             best[*c] += g.min(0.0);
             here += g * mu;
@@ -277,8 +279,8 @@ impl Newton {
 
     /// Along the Newton direction in the coordinates η, as far as the value falls.
     fn along(&self, at: &Point, (step, turn): (&[f64], Vec<f64>), falls: f64) -> Option<Point> {
-        let (s, tau, h) = (at.lambda.len(), self.smoothing, self.length);
-        let (owner, squares) = (&self.matrix.owner, self.matrix.squares());
+        let (s, tau, h) = (at.y.lambda.len(), self.smoothing, self.length);
+        let (owner, squares) = (&self.matrix.owner, &self.squares);
         let whole = dot(&at.y.lambda, &at.pull.lambda) + dot(&at.y.mu, &at.pull.mu);
         let own: Vec<f64> = (0..s)
             .map(|c| (h * self.matrix.constraints[c * s + c] - 2.0 * at.pull.lambda[c] + whole).max(0.0))
@@ -287,14 +289,14 @@ impl Newton {
         for _ in 0..20 {
             let mut lambda: Vec<f64> = (0..s)
                 .map(|c| {
-                    let (l, k) = (at.lambda[c], own[c]);
+                    let (l, k) = (at.y.lambda[c], own[c]);
                     let eta = l.ln() + k * l + part * (1.0 / l + k) * step[c];
                     mixed_exp(k, eta).max(LEAST)
                 })
                 .collect();
             normalize(&mut lambda);
             let shares = (0..owner.len()).map(|e| {
-                let ([right, left], l) = (at.shares[e], at.lambda[owner[e]]);
+                let ([right, left], l) = (at.shares[e], at.y.lambda[owner[e]]);
                 let k = h * squares[e] * l / tau;
                 let eta = right.ln() - left.ln() + k * right + part * (1.0 + k * right * left) * turn[e];
                 mixed_logistic(k, eta)

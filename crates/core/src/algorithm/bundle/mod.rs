@@ -265,8 +265,8 @@ impl Algorithm for Bundle {
             run.h = GROW * h;
             run.serious += 1;
             run.advance(h, grown, moved, &trial)?;
-            let taken = late::Taken { ln_loss: eval.ln_loss, h, grown, degree: run.degree };
-            run.spare = late::arrive(at, theta, trial, &taken);
+            let stride = late::Stride { ln_loss: eval.ln_loss, h, grown, degree: run.degree };
+            run.spare = late::arrive(at, theta, trial, &stride);
             problem.recycle(eval);
             if window && fixed.is_none() {
                 run.epsilon = self.epsilon.unwrap_or(REACH * run.kappa);

@@ -372,8 +372,8 @@ impl Algorithm for Implicit {
             radius: scaled_distance(1.0 / norm(&x), &x, 1.0 / norm(&p), &p),
             active: step.balance.y.lambda.iter().filter(|l| **l > 1e-6).count(),
         };
-        let taken = late::Taken { ln_loss: eval.ln_loss, h, grown, degree: run.degree };
-        late::arrive(at, x, trial, &taken);
+        let stride = late::Stride { ln_loss: eval.ln_loss, h, grown, degree: run.degree };
+        late::arrive(at, x, trial, &stride);
         Ok(())
     }
 
